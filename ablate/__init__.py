@@ -1,0 +1,68 @@
+"""Ablation experiments for vision networks: declare a study, run it, print the table for the paper."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ablate.study import Study
+    from ablate.summary import Summary
+
+__version__ = "0.1.0"
+__all__ = ["read_study", "run"]
+
+
+def read_study(path: str | Path, *, own_training: bool = False) -> "Study":
+    """Read and check a study, given by its path or by the name of one that comes with the package.
+
+    Args:
+        path: the path or name.
+        own_training: the scores come from a training function of your own, so a metric may have any name.
+
+    Raises:
+        ablate.errors.StudyError: naming every problem, each with its place.
+    """
+    from ablate import config  # noqa: PLC0415  # `import ablate` stays quick
+
+    return config.read_study(path, own_training=own_training)
+
+
+def run(
+    study: "str | Path | Study",
+    *,
+    train: "Callable[..., Iterator[Any]] | None" = None,
+    workers: int | None = None,
+    runs: str | Path = "runs",
+    tracking: str | None = None,
+    quiet: bool = False,
+) -> "Summary":
+    """Run what a study still lacks, record it, and return the frame of all runs and the table.
+
+    Args:
+        study: a path, the name of a study that comes with the package, or a study that has been read.
+        train: your own training function, called as `train(network, data, recipe, seed)`; a generator that yields
+            `ablate.train.Progress(epoch, scores, state)`.
+        workers: processes; one per core if not given; 0 runs everything in this process.
+        runs: the folder of the records.
+        tracking: the address of another MLflow store or server.
+        quiet: print nothing.
+
+    Raises:
+        ablate.errors.AblateError: if the study cannot run; nothing is lost then.
+    """
+    from ablate import display, runner, summary  # noqa: PLC0415  # `import ablate` stays quick
+    from ablate.place import Place  # noqa: PLC0415
+    from ablate.study import Study  # noqa: PLC0415
+
+    if not isinstance(study, Study):
+        study = read_study(study, own_training=train is not None)
+    place = Place(Path(runs), tracking)
+    metric = study.metric
+    say = (lambda _: None) if quiet else display.say
+    say(f"Records: {place.address if place.uri else place.root.resolve()}")
+    _, result = summary.run(
+        study, place, workers=runner.default_workers(study.device) if workers is None else workers, training=train,
+        listen=lambda progress: say(display.line(progress, metric)),
+    )  # fmt: skip
+    return result

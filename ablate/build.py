@@ -1,0 +1,85 @@
+"""Setting → network; every setting tried out before anything trains."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ablate.design import Plan
+from ablate.study import Setting, Study
+from blocks import catalogue
+
+
+def network(study: Study, setting: Setting, *, in_channels: int, n_classes: int) -> nn.Module:
+    """Build the network of a setting: (batch, in_channels, height, width) → (batch, n_classes).
+
+    Raises:
+        ValueError: if a block cannot be built so, in the block's own words.
+    """
+    known = catalogue.read("blocks", "ablate.data", "ablate.tasks")
+    entry = known.find("network", str(study.network.name))
+    arguments: dict[str, Any] = {name: value for name, value in study.network.options if name not in setting}
+    for slot, choice in setting.choices:
+        if slot in entry.slots:
+            arguments[slot] = partial(known.find(slot, str(choice.name)).load(), **dict(choice.options))
+        elif slot in entry.options:
+            arguments[slot] = choice.name
+    built: nn.Module = entry.load()(in_channels, n_classes, **arguments)
+    return built
+
+
+def inert_pairs(
+    networks: Mapping[str, nn.Module], shape: Sequence[int], alike: Mapping[str, object]
+) -> list[tuple[str, str]]:
+    """Return the pairs of settings that compute the same function of the same parameters.
+
+    All tensors of a pair are filled with the same random values, so that a branch that starts at zero cannot hide what
+    it does; then both see the same batch, in training and in evaluation.
+
+    Args:
+        networks: for each label, its network.
+        shape: of one input (channels, height, width).
+        alike: for each label, what else a setting varies (recipe, data); only equals are compared.
+    """
+    groups: dict[object, list[str]] = {}
+    for label, module in networks.items():
+        tensors = tuple((name, tuple(tensor.shape)) for name, tensor in module.state_dict().items())
+        groups.setdefault((tensors, alike[label]), []).append(label)
+    pairs = []
+    for labels in groups.values():
+        if len(labels) > 1:
+            answers = {label: _answers(networks[label], shape) for label in labels}
+            pairs += [
+                (first, second)
+                for i, first in enumerate(labels)
+                for second in labels[i + 1 :]
+                if all(_same(a, b) for a, b in zip(answers[first], answers[second], strict=True))
+            ]
+    return pairs
+
+
+def _answers(module: nn.Module, shape: Sequence[int]) -> list[Tensor]:
+    """Return what a network says to one batch when its tensors hold values that depend on their order alone."""
+    rng = Generator().manual_seed(0)
+    module = module.double()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for parameter in module.parameters():
+            fan_in = max(1, parameter.numel() // max(1, parameter.shape[0] if parameter.dim() else 1))
+            noise = torch.randn(parameter.shape, generator=rng, dtype=torch.float64)
+            parameter.copy_(noise / fan_in**0.5 + (1.0 if parameter.dim() == 1 else 0.0))
+        batch = torch.randn((4, *shape), generator=rng, dtype=torch.float64)
+        return [module.train()(batch), module.eval()(batch)]
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    """Tell whether two answers agree up to the rounding of another order of summation."""
+    return bool((first - second).abs().max() <= 1e-9 * (1e-12 + first.abs().max()))
+
+
+def starts(study: Study, plan: Plan, setting: Setting, *, in_channels: int, n_classes: int) -> list[partial[nn.Module]]:
+    """Return what builds the networks whose starting tensors a setting shares, the reference first, itself last."""
+    chain = plan.start_of(setting)
+    return [partial(network, study, other, in_channels=in_channels, n_classes=n_classes) for other in chain]

@@ -1,0 +1,335 @@
+"""The command line: glue, and what is printed."""
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ablate.place import Place
+    from ablate.runner import Outcome, Progress
+    from ablate.study import Study
+
+TRACKING = click.option("--tracking", metavar="URI", help="Another MLflow store or server than the one in runs/.")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=0), help="Processes; one per core unless given, 0 for none (breakpoints work)."
+)
+STUDY = click.argument("study", metavar="STUDY")
+
+
+class _Group(click.Group):
+    """Prints the errors that a user can mend as sentences, and lets bugs show their traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            _say("stopped; what is complete is recorded, and the same command goes on from there", error=True)
+            sys.exit(130)
+        except Exception as error:
+            if not _mendable(error):
+                raise
+            _say(str(error), error=True)
+            sys.exit(2)
+
+
+def _mendable(error: Exception) -> bool:
+    from ablate.errors import AblateError
+    from blocks.catalogue import CatalogueError
+    from reports.errors import ResultsError
+
+    return isinstance(error, AblateError | CatalogueError | ResultsError)
+
+
+def _say(text: str, *, error: bool = False) -> None:
+    from ablate.display import say
+
+    say(text, error=error)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="ablate")
+def main() -> None:
+    """Ablation experiments: declare a study, run it, print the table for the paper.
+
+    \b
+    ablate run attention                a study that comes with the package, in about a minute
+    ablate plan studies/mine.yml        what a study would train, and how long it would take
+    ablate report attention             the table again, for the terminal and for the paper
+    ablate ui                           every run in the MLflow UI
+    """
+
+
+@main.command()
+@STUDY
+@WORKERS
+@TRACKING
+@click.option("--smoke", is_flag=True, help="Train one step of every setting and record nothing.")
+def run(study: str, workers: int | None, tracking: str | None, *, smoke: bool) -> None:
+    """Run every trial of STUDY that is not complete yet, and print the table.
+
+    STUDY is a file, or the name of a study that comes with the package. Run it again after an interruption and it goes
+    on where it stopped; run it again when it is complete and it prints the same table without training.
+
+    \b
+    Example: ablate run studies/attention.yml --workers 2
+    """
+    from ablate import runner, summary
+
+    content, place = _read(study), _place(tracking)
+    n_workers = runner.default_workers(content.device) if workers is None else workers
+    if smoke:
+        _smoke(content, n_workers)
+        return
+    _say(f"Records: {place.address if place.uri else place.root.resolve()}")
+    _say(f"Study {content.name}: {content.question}".rstrip(": "))
+    with _progress(content) as listen:
+        outcome, result = summary.run(content, place, workers=n_workers, listen=listen)
+    if not outcome.runs:
+        _say(f"Nothing to train: all {outcome.n_planned} trials are complete.")
+    _say("")
+    _say(result.table.to_text())
+    _say("")
+    for path in result.write(place.root / content.name):
+        _say(f"wrote {path.as_posix()}")
+    _say("browse the runs: ablate ui")
+    _end(content, outcome)
+
+
+def _smoke(study: "Study", workers: int) -> None:
+    from ablate import runner
+
+    wrong = runner.smoke(study, workers=workers)
+    for label, error in wrong.items():
+        _say(f"{label}: {'failed' if error else 'ok'}{chr(10) + error if error else ''}")
+    n_failed = sum(map(bool, wrong.values()))
+    _say(f"One step of {len(wrong)} settings trained, {n_failed} failed; nothing recorded.")
+    if n_failed:
+        sys.exit(1)
+
+
+def _end(study: "Study", outcome: "Outcome") -> None:
+    if outcome.failed:
+        n = len(outcome.failed)
+        _say(f"{n} {'trial' if n == 1 else 'trials'} failed; see: ablate status {study.name}", error=True)
+        sys.exit(1)
+
+
+@main.command()
+@STUDY
+@WORKERS
+@TRACKING
+def plan(study: str, workers: int | None, tracking: str | None) -> None:
+    """Show what STUDY would train: settings, trials, their cost, and the time it would take.
+
+    Every setting is built and a few of its steps are timed; nothing is trained or recorded.
+
+    \b
+    Example: ablate plan studies/attention.yml
+    """
+    from ablate import display, runner
+
+    content = _read(study)
+    n_workers = runner.default_workers(content.device) if workers is None else workers
+    forecast = runner.forecast(content, _place(tracking))
+    _say(f"Study {content.name}: {content.question}".rstrip(": "))
+    _say(f"Network {_described(content.network)}; data {_described(content.data)}; metric {content.metric.name}.")
+    given = {f"recipe.{name}" for name in content.reference.of("recipe")}
+    recipe = (f"{k} {v}" for k, v in vars(content.recipe).items() if v is not None and f"recipe.{k}" not in given)
+    _say(f"Recipe: {', '.join(recipe)}.")
+    _say(f"Design {content.design.rule}: {forecast.plan.estimand}.")
+    _say("")
+    rows = [("setting", "compared with", "parameters", "MACs", "s/trial", "waiting")]
+    for setting in forecast.plan.settings:
+        cost = forecast.costs[setting.label]
+        waiting = sum(trial.setting == setting for trial in forecast.waiting)
+        rows.append(
+            (setting.label, forecast.plan.against.get(setting.label, "(reference)"), f"{cost.params:,}",
+             f"{cost.macs:,}", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{len(content.seeds)}")
+        )  # fmt: skip
+    _say(_columns(rows))
+    _say("")
+    time = display.duration(60 * forecast.minutes(n_workers))
+    _say(
+        f"{len(forecast.plan.settings)} settings × {len(content.seeds)} seeds = {len(forecast.trials)} trials; "
+        f"{len(forecast.trials) - len(forecast.waiting)} complete; the other {len(forecast.waiting)} take about {time} "
+        f"with {n_workers} {'worker' if n_workers == 1 else 'workers'}, by a timed probe."
+    )
+
+
+@main.command()
+@STUDY
+@TRACKING
+def status(study: str, tracking: str | None) -> None:
+    """Show how far STUDY is: complete, failed and missing trials of each setting, and why trials failed.
+
+    \b
+    Example: ablate status attention
+    """
+    from ablate import summary
+
+    place = _place(tracking)
+    counts = summary.status(place, _name(study))
+    rows = [("setting", "complete", "failed", "missing")]
+    rows += [(c.setting, str(c.complete), str(c.failed), str(c.missing)) for c in counts]
+    _say(_columns(rows))
+    for count in counts:
+        for seed, error in count.errors.items():
+            _say(f"{count.setting}, seed {seed}: {error}")
+    if any(count.errors for count in counts):
+        _say("The whole traceback is the artifact traceback.txt of the run: ablate ui")
+
+
+@main.command()
+@STUDY
+@TRACKING
+@click.option("--csv", "csv", type=click.Path(dir_okay=False, path_type=Path), help="Write the frame of all runs here.")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as Markdown here.")
+@click.option(
+    "--latex", type=click.Path(file_okay=False, path_type=Path), help="Write the table as LaTeX in this folder."
+)
+def report(study: str, tracking: str | None, csv: Path | None, markdown: Path | None, latex: Path | None) -> None:
+    """Compare the settings of STUDY from its records; nothing is trained.
+
+    \b
+    Example: ablate report attention --latex paper/tables
+    """
+    from ablate import summary
+    from reports.latex import render
+
+    result = summary.summarise(_place(tracking), _name(study))
+    _say(result.table.to_text())
+    outputs: list[tuple[Path, str]] = []
+    if csv is not None:
+        outputs.append((csv, result.frame.to_csv(index=False)))
+    if markdown is not None:
+        outputs.append((markdown, result.table.to_markdown()))
+    if latex is not None:
+        outputs.append((latex / f"{_name(study)}.tex", render(result.table)))
+    for path, content in outputs:
+        summary.write(path, content)
+        _say(f"wrote {path.as_posix()}")
+
+
+@main.command()
+@TRACKING
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Where it listens.")
+def ui(tracking: str | None, port: int) -> None:
+    """Open the MLflow UI on the records in runs/.
+
+    \b
+    Example: ablate ui --port 5001
+    """
+    import subprocess
+
+    from ablate.errors import StoreError
+
+    place = _place(tracking)
+    if place.is_new():
+        raise StoreError(f"nothing has been run here: {place.database} does not exist")
+    if place.by_server:
+        _say(f"The records are on a server: open {place.address}")
+        return
+    _say(f"MLflow UI of {place.root.resolve()}: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    sys.exit(subprocess.run(place.server_command(port), check=False).returncode)
+
+
+@main.command()
+@click.argument("slot", required=False)
+def blocks(slot: str | None) -> None:
+    """List what may fill each slot, with paper and options; SLOT shows one only.
+
+    \b
+    Example: ablate blocks attention
+    """
+    from blocks import catalogue
+
+    known = catalogue.read("blocks", "ablate.data", "ablate.tasks")
+    if slot is not None and slot not in known.slots():
+        raise catalogue.CatalogueError(catalogue.unknown("slot", slot, known.slots()))
+    for name in [slot] if slot else known.slots():
+        _say(f"{name}")
+        for entry in known.entries(name):
+            options = ", ".join(f"{o.name}={'?' if o.required else _value(o.default)}" for o in entry.options.values())
+            _say(f"  {entry.name}{f'({options})' if options else ''}")
+            _say(f"      {entry.summary}")
+            if entry.paper:
+                _say(f"      {entry.paper}")
+            if entry.slots:
+                _say(f"      slots: {', '.join(f'{k} (default {v})' for k, v in entry.slots.items())}")
+
+
+# -- glue --------------------------------------------------------------------------------------------------------
+
+
+def _read(study: str) -> "Study":
+    from ablate import config
+
+    return config.read_study(study)
+
+
+def _place(tracking: str | None) -> "Place":
+    from ablate.place import Place
+
+    return Place(Path("runs"), tracking)
+
+
+def _name(study: str) -> str:
+    """Return the name of a study given by name or by file; a file may say another name than its own."""
+    return _read(study).name if study.endswith((".yml", ".yaml")) else study
+
+
+def _described(choice: Any) -> str:
+    options = ", ".join(f"{name} {_value(value)}" for name, value in choice.options if value is not None)
+    return f"{choice.label} ({options})" if options else str(choice.label)
+
+
+def _value(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
+
+
+def _columns(rows: "Sequence[tuple[str, ...]]") -> str:
+    """Align rows of text; the first column to the left, numbers to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    left = [all(not row[i][:1].isdigit() for row in rows[1:]) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(c.ljust(w) if flush else c.rjust(w) for c, w, flush in zip(row, widths, left, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+@contextmanager
+def _progress(study: "Study") -> "Iterator[Callable[[Progress], None]]":
+    """Show a live bar on a terminal, plain lines elsewhere."""
+    from ablate import display
+
+    if not sys.stdout.isatty():
+        yield lambda progress: _say(display.line(progress, study.metric))
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+    with Bar(*columns, console=Console(), transient=True) as bar:
+        task = bar.add_task("", total=None, said="starting workers")
+
+        def listen(progress: "Progress") -> None:
+            said = []
+            if progress.best is not None:
+                label, value = progress.best
+                said.append(f"best so far: {label} {display.score(value, study.metric)}")
+            if progress.n_failed:
+                said.append(f"{progress.n_failed} failed")
+            if progress.seconds_left is not None:
+                said.append(f"{display.duration(progress.seconds_left)} left")
+            text = display.printable("; ".join(said) or "training", sys.stdout)
+            bar.update(task, total=progress.n_planned, completed=progress.n_complete + progress.n_failed, said=text)
+
+        yield listen

@@ -1,0 +1,141 @@
+"""The designs: which settings a study is made of, and what their contrasts estimate."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from ablate.errors import StudyError
+from ablate.study import Choice, Cost, Setting, Slot, Study
+
+RULES = ("one-at-a-time", "factorial", "list")
+LATER = ("leave-one-out", "cumulative", "fractional", "search")
+
+ESTIMANDS = {
+    "one-at-a-time": "the effect of changing one slot while the others stay at the reference",
+    "factorial": "the difference between each combination and the reference combination",
+    "list": "the difference between each listed setting and the reference",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of a study in order, the reference among them, and what each is contrasted with.
+
+    Attributes:
+        against: for each setting but the reference, the label of the setting that it is compared with.
+    """
+
+    settings: tuple[Setting, ...]
+    reference: Setting
+    against: dict[str, str]
+    estimand: str
+
+    def start_of(self, setting: Setting) -> tuple[Setting, ...]:
+        """Return the settings whose starting tensors `setting` shares, the reference first, itself last."""
+        by_label = {other.label: other for other in self.settings}
+        chain = [setting]
+        while chain[0] != self.reference:
+            chain.insert(0, by_label[self.against[chain[0].label]])
+        return tuple(chain)
+
+
+def plan(study: Study) -> Plan:
+    """List the settings of a study.
+
+    Settings that are equal after completion count once.
+
+    Raises:
+        StudyError: if the design leaves nothing to compare.
+    """
+    reference = study.reference
+    pairs = {
+        "one-at-a-time": _one_at_a_time,
+        "factorial": _factorial,
+        "list": _listed,
+    }[study.design.rule](study)
+    against: dict[str, str] = {}
+    settings = {reference: reference}
+    for setting, partner in pairs:
+        if setting not in settings:
+            settings[setting] = setting
+            against[setting.label] = partner.label
+    if len(settings) == 1:
+        raise StudyError([f"design: {study.design.rule} leaves the reference alone: nothing would be compared"])
+    return Plan(tuple(settings), reference, against, ESTIMANDS[study.design.rule])
+
+
+def _one_at_a_time(study: Study) -> Iterator[tuple[Setting, Setting]]:
+    """Change one slot at a time; a conditional slot under every parent choice that makes it exist."""
+    for slot in study.slots:
+        for chosen in _activations(study, slot):
+            parent = study.complete(chosen)
+            if slot.when and parent != study.reference:
+                yield parent, study.reference
+            for choice in slot.choices:
+                if choice != slot.reference:
+                    yield study.complete({**chosen, slot.name: choice}), parent
+
+
+def _activations(study: Study, slot: Slot) -> Iterator[dict[str, Choice]]:
+    """Yield the choices of the parents, and theirs, under which `slot` exists, others at the reference."""
+    parents = ancestors(study.slots, slot)
+    for combination in product(*(parent.choices for parent in parents)):
+        chosen = {parent.name: choice for parent, choice in zip(parents, combination, strict=True)}
+        setting = study.complete(chosen)
+        if slot.name in setting and all(name in setting for name in chosen):
+            yield chosen
+
+
+def ancestors(slots: Iterable[Slot], slot: Slot) -> list[Slot]:
+    """Return the slots that decide whether `slot` exists, in the order of the study."""
+    by_name = {other.name: other for other in slots}
+    found: set[str] = set()
+    waiting = [parent for parent, _ in slot.when]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [parent for parent, _ in by_name[name].when]
+    return [other for other in by_name.values() if other.name in found]
+
+
+def _factorial(study: Study) -> Iterator[tuple[Setting, Setting]]:
+    """Cross the named slots, or all; cells whose condition fails collapse into one."""
+    names = study.design.slots or tuple(slot.name for slot in study.slots)
+    crossed = [study.slot(name) for name in names]
+    for combination in product(*(slot.choices for slot in crossed)):
+        yield study.complete(dict(zip(names, combination, strict=True))), study.reference
+
+
+def _listed(study: Study) -> Iterator[tuple[Setting, Setting]]:
+    for setting in study.design.settings:
+        yield setting, study.reference
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a study share, as it travels to the workers.
+
+    Attributes:
+        training: the user's own training function, where there is one.
+    """
+
+    study: Study
+    plan: Plan
+    training: Callable[..., Iterator[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is known of all settings before anything trains.
+
+    Attributes:
+        problems: why the study cannot run, one sentence each.
+        costs: parameters and multiply-accumulates by label.
+        hardware: what it would run on, in words.
+    """
+
+    problems: tuple[str, ...]
+    costs: Mapping[str, Cost]
+    hardware: str

@@ -1,0 +1,265 @@
+"""The nouns of a study, as frozen values; standard library only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from ablate.errors import AblateError
+
+Scalar = str | int | float | bool
+Value = Scalar | None | tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One filling of a slot: a name and all its options, defaults filled in.
+
+    Two choices are equal when they do the same, whatever their labels. A slot that takes values holds the value
+    itself as `name` and has no options.
+    """
+
+    name: Value
+    options: tuple[tuple[str, Value], ...] = ()
+    label: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A named place that can be filled in several ways.
+
+    Attributes:
+        when: for each parent slot, the labels under which this slot exists; empty for an unconditional slot.
+    """
+
+    name: str
+    choices: tuple[Choice, ...]
+    reference: Choice
+    when: tuple[tuple[str, frozenset[str]], ...] = ()
+
+    def exists(self, choices: Mapping[str, Choice]) -> bool:
+        """Tell whether the slot exists beside these choices."""
+        return all(parent in choices and choices[parent].label in labels for parent, labels in self.when)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One choice for every slot that exists; an absent slot is not listed."""
+
+    choices: tuple[tuple[str, Choice], ...]
+    label: str = field(default="", compare=False)
+
+    def __getitem__(self, slot: str) -> Choice:
+        return dict(self.choices)[slot]
+
+    def __contains__(self, slot: str) -> bool:
+        return slot in dict(self.choices)
+
+    def of(self, place: str) -> dict[str, Value]:
+        """Return the values that dotted slots give to `place` ("recipe" or "data")."""
+        return {
+            name.removeprefix(place + "."): choice.name for name, choice in self.choices if name.startswith(place + ".")
+        }
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Training hyper-parameters, fixed over a study unless a dotted slot varies one.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch: images a step; the last batch of an epoch may be smaller.
+        learning_rate: its peak, reached after `warmup` epochs.
+        momentum: for sgd only, where it is 0.9 unless given.
+        warmup: epochs of linear warm-up.
+        augment: `flip` mirrors half the images; `shift` moves each by up to an eighth of its side.
+    """
+
+    epochs: int = 20
+    batch: int = 64
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = 0.1
+    momentum: float | None = None
+    weight_decay: float = 0.0005
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: int = 0
+    label_smoothing: float = 0.0
+    augment: Literal["none", "flip", "shift", "flip-shift"] = "none"
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong with the values, by field; empty if nothing is."""
+        allowed = {
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "batch": (self.batch >= 1, "at least 1"),
+            "learning_rate": (0 < self.learning_rate < float("inf"), "a positive number"),
+            "momentum": (self.momentum is None or 0 <= self.momentum < 1, "in [0, 1)"),
+            "weight_decay": (0 <= self.weight_decay < float("inf"), "0 or more"),
+            "warmup": (0 <= self.warmup <= self.epochs, f"from 0 to the {self.epochs} epochs"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "in [0, 1)"),
+        }
+        wrong = {
+            name: f"{getattr(self, name)!r} is out of range: must be {range_}"
+            for name, (fits, range_) in allowed.items()
+            if not fits
+        }
+        if self.momentum is not None and self.optimizer != "sgd":
+            wrong["momentum"] = f"nobody reads it: {self.optimizer} has no momentum (known for: sgd)"
+        return wrong
+
+
+RECIPE_FIELDS = tuple(f.name for f in fields(Recipe))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score and what it means to be better at it; a `fraction` is shown in percent."""
+
+    name: str
+    higher_is_better: bool = True
+    unit: Literal["fraction", ""] = ""
+
+
+@dataclass(frozen=True)
+class Design:
+    """The rule that lists settings: its name and what it was given."""
+
+    rule: str = "one-at-a-time"
+    slots: tuple[str, ...] = ()
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question: network, data, slots, design, seeds, recipe and metric.
+
+    Attributes:
+        path: where the study was read, relative to the folder it was read from where possible; tells two studies of
+            one name apart.
+        text: the file as it was read.
+    """
+
+    name: str
+    network: Choice
+    data: Choice
+    slots: tuple[Slot, ...]
+    question: str = ""
+    design: Design = field(default_factory=Design)
+    seeds: tuple[int, ...] = tuple(range(5))
+    recipe: Recipe = field(default_factory=Recipe)
+    metric: Metric = field(default_factory=lambda: Metric("accuracy", unit="fraction"))
+    metrics: tuple[Metric, ...] = ()
+    task: str = "classification"
+    practical: float | None = None
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    keep: Literal["weights", "none"] | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    notes: str = ""
+    path: str = ""
+    text: str = ""
+
+    @property
+    def reference(self) -> Setting:
+        """The setting that all others are compared with."""
+        return self.complete({})
+
+    def slot(self, name: str) -> Slot:
+        """Return the slot called `name`."""
+        return next(slot for slot in self.slots if slot.name == name)
+
+    def complete(self, chosen: Mapping[str, Choice]) -> Setting:
+        """Return the setting with these choices and the reference's elsewhere; slots that do not exist fall away.
+
+        Slots stand in an order in which parents come before the slots that depend on them.
+        """
+        choices: dict[str, Choice] = {}
+        for slot in self.slots:
+            if slot.exists(choices):
+                choices[slot.name] = chosen.get(slot.name, slot.reference)
+        return Setting(tuple(choices.items()), label=self._label(choices))
+
+    def _label(self, choices: Mapping[str, Choice]) -> str:
+        """Name what differs from the reference: short, and unchanged when choices or slots are added to the file."""
+        if len(self.slots) == 1:
+            return str(choices[self.slots[0].name])
+        changed = [f"{name}={choice}" for name, choice in choices.items() if choice != self.slot(name).reference]
+        return ", ".join(changed) or "reference"
+
+    def recipe_of(self, setting: Setting) -> Recipe:
+        """Return the recipe with the setting's dotted choices in place."""
+        return replace(self.recipe, **setting.of("recipe"))  # type: ignore[arg-type]  # config has checked the types
+
+    def data_of(self, setting: Setting) -> Choice:
+        """Return the data set with the setting's dotted choices in place."""
+        return replace(self.data, options=tuple({**dict(self.data.options), **setting.of("data")}.items()))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A setting and a seed: what to execute.
+
+    Attributes:
+        identity: hash of everything that decides the scores.
+    """
+
+    setting: Setting
+    seed: int
+    identity: str
+
+
+class RunState(StrEnum):
+    """How an attempt at a trial stands."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt at a trial.
+
+    Attributes:
+        curves: for each score, its value after each epoch, in the order of the epochs.
+        started: seconds since 1970.
+        seconds: how long it took.
+        weights: the final weights as bytes, where they are kept.
+    """
+
+    trial: Trial
+    state: RunState
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    started: float = 0.0
+    seconds: float = 0.0
+    error: str = ""
+    weights: bytes | None = None
+
+    def score(self, metric: str) -> float:
+        """Return the score of the last epoch.
+
+        Raises:
+            AblateError: if the run has no such score.
+        """
+        if self.state is not RunState.COMPLETE or metric not in self.curves:
+            raise AblateError(f"setting {self.trial.setting.label!r}, seed {self.trial.seed}: no score {metric!r}")
+        return self.curves[metric][-1]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a setting costs for one input.
+
+    Attributes:
+        params: trainable parameters.
+        macs: multiply-accumulates of convolutions and matrix products.
+        latency_ms: milliseconds of one forward pass of one input on an idle machine; None until measured.
+    """
+
+    params: int
+    macs: int
+    latency_ms: float | None = None

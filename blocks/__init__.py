@@ -1,0 +1,1 @@
+"""Building blocks of vision networks, as their papers define them, and a catalogue of what fills which slot."""

@@ -1,0 +1,40 @@
+"""Efficient channel attention."""
+
+import math
+
+from torch import Tensor, nn
+
+from blocks.catalogue import register
+
+
+@register("attention", "eca")
+class EfficientChannel(nn.Module):
+    """Scale each channel by a gate computed from the averages of its neighbours.
+
+    (batch, channels, height, width) → same shape.
+    Wang et al., ECA-Net, CVPR 2020, arXiv:1910.03151.
+    Departs from the paper: none; without `kernel` its formula sets the size, while the authors' weights use sizes by hand.
+
+    Raises:
+        ValueError: if `kernel` is not odd.
+    """
+
+    def __init__(self, channels: int, *, kernel: int | None = None) -> None:
+        super().__init__()
+        size = _kernel_for(channels) if kernel is None else kernel
+        if size < 1 or size % 2 == 0:
+            fit = "1 or 3" if size < 2 else f"{size - 1} or {size + 1}"
+            raise ValueError(f"eca: kernel={size} has no middle channel; {fit} would fit")
+        self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weigh the channels."""
+        averages = x.mean((2, 3))[:, None]  # (batch, 1, channels)
+        gate: Tensor = self.conv(averages)[:, 0].sigmoid()  # (batch, channels)
+        return x * gate[:, :, None, None]
+
+
+def _kernel_for(channels: int) -> int:
+    """Return the paper's kernel size: the odd number at or above log2(channels) / 2 + 1/2, cut to an integer."""
+    size = int(abs(math.log2(channels) / 2 + 1 / 2))
+    return size if size % 2 else size + 1

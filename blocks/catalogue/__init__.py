@@ -1,0 +1,18 @@
+"""What may fill each slot, read from source: nothing here imports torch or any block."""
+
+from blocks.catalogue.errors import CatalogueError, unknown
+from blocks.catalogue.files import fingerprint
+from blocks.catalogue.reader import Catalogue, Entry, read, register, sources
+from blocks.catalogue.signature import Option
+
+__all__ = [
+    "Catalogue",
+    "CatalogueError",
+    "Entry",
+    "Option",
+    "fingerprint",
+    "read",
+    "register",
+    "sources",
+    "unknown",
+]

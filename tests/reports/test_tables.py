@@ -1,0 +1,344 @@
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reports import ResultsError
+from reports.formats import count, fixed, magnitude, milliseconds, probability
+from reports.latex import render
+from reports.tables import Metric
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def column(table, header):
+    return [row[table.columns.index(header)] for row in table.rows]
+
+
+def text_of(table):
+    return " ".join([table.caption, *table.notes])
+
+
+@pytest.mark.parametrize(
+    ("name", "show"),
+    [("attention.txt", lambda t: t.to_text()), ("attention.md", lambda t: t.to_markdown()), ("attention.tex", render)],
+)
+def test_table_is_the_golden_file(table, five_blocks, name, show):
+    """Run with UPDATE_GOLDEN=1 to write the files anew, then read them."""
+    shown = show(table(five_blocks, practical=0.005))
+    if os.environ.get("UPDATE_GOLDEN"):
+        (GOLDEN / name).write_text(shown, encoding="utf-8")
+
+    assert shown == (GOLDEN / name).read_text(encoding="utf-8")
+
+
+def test_a_typical_table_fits_a_terminal(table, five_blocks):
+    lines = table(five_blocks).to_text().splitlines()
+
+    assert max(map(len, lines)) <= 110
+
+
+def test_caption_and_notes_wrap_at_the_width_asked_for(table, five_blocks):
+    shown = table(five_blocks)
+
+    prose = [
+        line for line in shown.to_text(60).splitlines() if not line.startswith((*five_blocks, "attention  ", "--"))
+    ]
+
+    assert max(map(len, prose)) <= 60
+
+
+def test_figures_are_in_percent_and_the_frame_in_fractions(table, five_blocks):
+    shown = table(five_blocks)
+
+    assert column(shown, "accuracy %")[0] == "90.30 ± 0.64"
+    assert shown.frame["mean"][0] == pytest.approx(0.903)
+    assert shown.frame["delta"][3] == pytest.approx(0.0192)
+    expected = {
+        "mean",
+        "sd",
+        "delta",
+        "low",
+        "high",
+        "p",
+        "p_holm",
+        "detectable",
+        "verdict",
+        "n",
+        "params",
+        "macs",
+        "latency_ms",
+    }
+    assert expected <= set(shown.frame.columns)
+
+
+def test_the_answer_comes_first(table, five_blocks):
+    note = table(five_blocks).notes[0]
+
+    assert note == (
+        "'se' (+0.40 pp) and 'CBAM_k7' (+1.92 pp) are better than 'none' at 5 % after Holm's correction; "
+        "'coordinate(reduction=8)' (−0.84 pp) is worse than 'none'."
+    )
+
+
+def test_nothing_found_says_what_would_have_been_found(table):
+    scores = {"none": [0.90, 0.92, 0.91], "se": [0.92, 0.90, 0.91], "eca": [0.91, 0.91, 0.92]}
+
+    shown = table(scores)
+
+    assert re.fullmatch(
+        r"No setting differs from 'none' at 5 % after Holm's correction: with 3 seeds an effect of \d\.\d\d pp or more "
+        r"would have been found with 80 % probability\.",
+        shown.notes[0],
+    )
+    assert "Inconclusive does not mean equal" in shown.notes[1]
+    assert set(column(shown, "verdict")) == {"–", "inconclusive"}
+
+
+def test_one_detectable_difference_for_all_stands_in_the_caption(table):
+    shown = table({"none": [0.80, 0.82, 0.84], "a": [0.83, 0.85, 0.84], "b": [0.79, 0.82, 0.82]})
+
+    assert "detectable" not in shown.columns
+    assert re.search(r"A true difference of \d\.\d\d pp is found with 80 % probability\.", shown.caption)
+
+
+def test_one_seed_gives_no_conclusion(table):
+    shown = table({"none": [0.9], "se": [0.92], "eca": [0.89]})
+
+    assert shown.notes[0].startswith("No conclusion: with one seed noise and effect cannot be told apart")
+    assert "'se' (+2.00 pp)" in shown.notes[0]
+    assert column(shown, "Δ pp") == ["reference", "+2.00", "−1.00"]
+    assert set(column(shown, "p (Holm)")) == {"–"}
+
+
+def test_two_seeds_are_called_a_screening(table):
+    assert "Two seeds are a screening" in text_of(table({"none": [0.9, 0.91], "se": [0.92, 0.925]}))
+
+
+def test_scores_that_do_not_vary_are_said_not_to(table):
+    notes = table({"none": [0.9] * 3, "se": [0.9] * 3}).notes
+
+    assert notes[0] == "No conclusion, because no comparison could be tested: scores do not vary ('se')."
+    assert any("'se' and 'none' scored exactly the same on every seed" in note for note in notes)
+
+
+def test_failed_runs_are_counted_and_their_setting_is_not_compared(table, five_blocks):
+    shown = table(five_blocks | {"eca": [0.899, None, 0.893, None, 0.901]})
+
+    assert shown.rows[2][1].endswith(" †")
+    assert shown.rows[2][2:4] == ("–", "–")
+    assert column(shown, "verdict")[2] == "2/5 failed"
+    assert "† 'eca': 2 of 5 runs diverged or crashed (seeds 1 and 3)" in text_of(shown)
+    assert "The table rests on 23 of 25 planned trials ('eca' 3 of 5)." in shown.notes
+    assert "Robust mode, because a run failed" in text_of(shown)
+
+
+def test_all_failed_is_a_table_of_dashes_that_says_so(table):
+    shown = table({"none": [None] * 3, "se": [None] * 3})
+
+    assert shown.notes[0] == "Nothing can be compared with 'none' yet: 3/3 runs diverged or crashed ('se')."
+    assert set(shown.rows[1][1:]) == {"–", "3/3 failed", "0"}
+
+
+def test_a_failed_reference_is_named(table, five_blocks):
+    shown = table(five_blocks | {"none": [None, 0.9, 0.9, 0.9, 0.9]})
+
+    assert "1/5 runs of 'none' diverged or crashed ('se', 'eca', 'CBAM_k7' and" in shown.notes[0]
+
+
+def test_a_planned_setting_without_runs_has_a_row_of_dashes(table, five_blocks):
+    shown = table(five_blocks, settings=[*five_blocks, "later"])
+
+    assert shown.rows[-1][0] == "later"
+    assert set(shown.rows[-1][1:]) == {"–", "0"}
+    assert "The table rests on 25 of 30 planned trials ('later' 0 of 5)." in shown.notes
+    assert "'later' is not" not in text_of(shown)
+
+
+def test_runs_outside_the_plan_are_left_out_and_counted(table, five_blocks):
+    wanted = {name: five_blocks[name][:3] for name in ("none", "se")}
+
+    shown = table(five_blocks, settings=["none", "se"], planned_seeds=range(3))
+
+    assert shown.rows == table(wanted).rows
+    assert "19 complete runs outside the plan are not used." in shown.notes
+
+
+def test_seed_pairing_that_buys_nothing_is_mentioned(table):
+    scores = {"none": [0.90, 0.92, 0.91, 0.93], "se": [0.93, 0.90, 0.92, 0.91]}
+
+    assert "Pairing by seed bought nothing here" in text_of(table(scores))
+
+
+def test_secondary_metrics_have_a_mean_and_no_test(table, runs, five_blocks):
+    frame = runs(five_blocks)
+    frame["psnr"] = 30 + frame["accuracy"]
+
+    shown = table(frame, secondary=[Metric("psnr", unit="dB")])
+
+    assert column(shown, "psnr dB")[0] == "30.9030 ± 0.0064"
+    assert sum("interval" in header for header in shown.columns) == 1
+    assert shown.frame["psnr_mean"][0] == pytest.approx(30.903)
+
+
+def test_a_metric_that_is_no_fraction_is_shown_as_it_is(table, runs):
+    frame = runs({"none": [31.1, 31.4, 31.0], "se": [31.9, 32.3, 31.7]}, metric="psnr")
+
+    shown = table(frame, metric=Metric("psnr", unit="dB"))
+
+    assert "Δ dB [95 % interval]" in shown.columns
+    assert column(shown, "psnr dB")[0].startswith("31.16")
+
+
+def test_lower_is_better_for_a_loss(table, runs):
+    frame = runs({"none": [0.5, 0.51, 0.52], "se": [0.4, 0.411, 0.419]}, metric="loss")
+
+    shown = table(frame, metric=Metric("loss", higher_is_better=False))
+
+    assert column(shown, "verdict") == ["–", "better"]
+    assert "lower is better" in shown.caption
+
+
+def with_slots(runs, rows):
+    frame = runs({label: [0.9 + 0.01 * i, 0.91, 0.92] for i, label in enumerate(rows)}).drop(columns="slot.attention")
+    for slot in ("conv", "mix", "norm"):
+        frame[f"slot.{slot}"] = [rows[label].get(slot) for label in frame["setting"]]
+    return frame
+
+
+SLOTS = {
+    "none": {"conv": "dense", "norm": "batch"},
+    "conv=depthwise": {"conv": "depthwise", "mix": "none", "norm": "batch"},
+    "conv=depthwise, mix=pointwise": {"conv": "depthwise", "mix": "pointwise", "norm": "batch"},
+}
+
+
+def test_several_slots_are_columns_where_they_vary_and_an_absent_slot_is_a_dash(table, runs):
+    shown = table(with_slots(runs, SLOTS), slots=["conv", "mix", "norm"])
+
+    assert shown.columns[:2] == ("conv", "mix")
+    assert [row[:2] for row in shown.rows] == [("dense", "–"), ("depthwise", "none"), ("depthwise", "pointwise")]
+    assert "norm" not in shown.columns
+
+
+def test_settings_are_named_where_their_slots_do_not_tell_them_apart(table, runs):
+    shown = table(with_slots(runs, SLOTS), slots=["conv", "norm"])
+
+    assert shown.columns[:2] == ("setting", "conv")
+
+
+def test_the_partner_is_a_column_when_it_is_not_always_the_reference(table, runs):
+    shown = table(
+        with_slots(runs, SLOTS),
+        slots=["conv", "mix"],
+        against={"conv=depthwise": "none", "conv=depthwise, mix=pointwise": "conv=depthwise"},
+    )
+
+    assert column(shown, "against") == ["–", "none", "conv=depthwise"]
+    assert "difference from the setting it is compared with" in shown.caption
+
+
+def test_user_notes_come_last_as_sentences(table, five_blocks):
+    assert table(five_blocks, notes=["pilot,\nnot the paper"]).notes[-1] == "pilot, not the paper."
+
+
+def test_markdown_escapes_what_would_break_the_table(table):
+    shown = table({"none": [0.9, 0.91], "a|b *c*_d <e>": [0.9, 0.92]}).to_markdown()
+
+    assert r"| a\|b \*c\*\_d \<e> |" in shown
+
+
+def test_chinese_labels_are_aligned_by_the_columns_they_take(table):
+    lines = table({"none": [0.9, 0.91], "注意力": [0.9, 0.92]}).to_text().splitlines()
+    none, chinese = (next(line for line in lines if line.startswith(start)) for start in ("none", "注意力"))
+
+    assert none.index("±") == chinese.index("±") + 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"study": "norm"}, "the frame holds study 'attention', not 'norm'"),
+        ({"reference": "nine"}, "unknown setting 'nine'; did you mean 'none'"),
+        ({"slots": ["atention"]}, "unknown column 'slot.atention'; did you mean 'slot.attention'"),
+        ({"metric": Metric("acc")}, "unknown column 'acc'"),
+        ({"secondary": [Metric("loss")]}, "unknown column 'loss'"),
+        ({"metric": Metric("params", unit="fraction")}, "column 'params' holds 77850; a fraction lies between 0 and 1"),
+    ],
+)
+def test_bad_input_is_a_sentence(table, five_blocks, change, message):
+    with pytest.raises(ResultsError, match=message):
+        table(five_blocks, **change)
+
+
+def test_one_setting_with_two_networks_is_refused(table, runs, five_blocks):
+    frame = runs(five_blocks)
+    frame.loc[0, "params"] = 1
+
+    with pytest.raises(ResultsError, match="setting 'none' has several values in column 'params'"):
+        table(frame)
+
+
+def test_costs_that_were_not_measured_are_dashes(table, runs, five_blocks):
+    shown = table(runs(five_blocks).drop(columns="latency_ms").assign(macs=np.nan))
+
+    assert set(column(shown, "ms")) | set(column(shown, "MACs")) == {"–"}
+
+
+@pytest.mark.parametrize(
+    ("show", "value", "expected"),
+    [
+        (count, 77850, "77,850"), (count, 25_557_032, "25.6 M"), (count, None, "–"),
+        (magnitude, 1.234e6, "1.23 M"), (magnitude, 999_600, "1.00 M"), (magnitude, 4.1e9, "4.10 G"),
+        (magnitude, 950, "950"), (magnitude, 0, "0"), (magnitude, 3e13, "30.0 T"),
+        (milliseconds, 0.84, "0.84"), (milliseconds, 12.34, "12.3"), (milliseconds, 1234.5, "1,234"),
+        (probability, 0.0001, "<0.001"), (probability, 0.1324, "0.132"), (probability, 1.0, "1.000"),
+    ],
+)  # fmt: skip
+def test_numbers_are_compact(show, value, expected):
+    assert show(value) == expected
+
+
+def test_differences_carry_a_sign_unless_they_round_to_nothing():
+    assert [fixed(x, 2, signed=True) for x in (1.234, -1.234, -0.001, 0.0, float("nan"))] == [
+        "+1.23",
+        "−1.23",
+        "0.00",
+        "0.00",
+        "–",
+    ]
+
+
+score = st.one_of(st.none(), st.just(...), st.integers(0, 50).map(lambda hits: hits / 50))
+frames = st.dictionaries(
+    st.sampled_from(["none", "se", "eca", "cbam", "gam"]),
+    st.lists(score, min_size=4, max_size=4),
+    min_size=1,
+    max_size=5,
+).filter(lambda scores: any(value is not ... for row in scores.values() for value in row))
+
+
+@settings(max_examples=80, deadline=None)
+@given(frames, st.sampled_from([None, 0.02]), st.sampled_from(["fraction", ""]))
+def test_no_table_ever_holds_nan_or_infinity(table, runs, scores, practical, unit):
+    frame = runs(scores).fillna({"accuracy": np.nan})
+
+    shown = table(
+        frame,
+        settings=["none", "se", "eca", "cbam", "gam"],
+        metric=Metric("accuracy", unit=unit),
+        practical=practical,
+        planned_seeds=range(4),
+    )
+
+    everything = " ".join([shown.to_text(), shown.to_markdown(), render(shown)])
+    assert not re.search(r"\b(nan|inf|none type|<na>)\b", everything.replace("'none'", ""), re.IGNORECASE)
+    assert len(shown.rows) == 5
+    assert all(len(row) == len(shown.columns) for row in shown.rows)
+    for _, figures in shown.frame.iterrows():
+        assert figures["verdict"] is None or pd.isna(figures["verdict"]) or figures["p_holm"] <= 1
