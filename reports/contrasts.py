@@ -5,8 +5,8 @@ variance is pooled over all settings: with few seeds that is what gives the comp
 assumption that all settings vary alike, so a guard looks for settings that do not, or that crash, and then moderates
 every variance towards the contrast's own ("robust mode"). With six settings and mild differences between variances
 the family-wise error stays at 5 to 6 %; with three seeds and one setting three times as noisy as the others it can
-reach 7.5 %, because the guard sees too little then. With three settings or fewer the guard never fires, since half
-of the pooled variance or more is then the pair's own; the family-wise error is about 6 % in the same case.
+reach 7.5 %, because the guard sees too little then. With three settings and fewer than ten seeds the guard never
+fires: a pair's own variance is then at most twice the pooled one, and the family-wise error about 6 %.
 """
 
 from __future__ import annotations

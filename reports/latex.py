@@ -94,12 +94,13 @@ def render(table: Table, *, label: str | None = None) -> str:
     columns = "".join("l" if header in table.words else "r" for header in table.columns)
     rows = [[escape(cell) for cell in row] for row in table.rows]
     reference = rows[table.reference_row]
-    reference[0] = rf"\textit{{{reference[0]}}}"
+    name = next((i for i, header in enumerate(table.columns) if header in table.words), 0)
+    reference[name] = rf"\textit{{{reference[name]}}}"
     size, separation = _size(table)
     lines = [
         r"\begin{table}[tbp]",
         r"\centering\sloppy",
-        rf"\caption{{{escape(table.caption)}}}",
+        rf"\caption{{{escape(f'{table.question} {table.caption}'.strip())}}}",
         rf"\label{{{label if label is not None else f'tab:{_key(table.title)}'}}}",
         r"\smallskip",
         size,

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from reports.contrasts import Comparison, Contrast, Verdict
     from reports.formats import Metric
 
+# More names than this are no sentence any more; the table has them.
+FEW = 4
 
-def caption(
-    comparison: Comparison, metric: Metric, *, question: str, estimand: str, n_seeds: str, decimals: int
-) -> str:
-    """Say what was asked and what each figure of the table means; `n_seeds` in words, such as "5 seeds"."""
+
+def caption(comparison: Comparison, metric: Metric, *, estimand: str, n_seeds: str, decimals: int) -> str:
+    """Say what each figure of the table means; `n_seeds` in words, such as "5 seeds"."""
     direction = "higher" if metric.higher_is_better else "lower"
-    spread = "" if n_seeds == "1 seed" else "mean ± standard deviation over "
+    spread = "" if n_seeds in {"0 seeds", "1 seed"} else "mean ± standard deviation over "
     parts = [
-        sentence(question),
-        sentence(f"Estimand: {estimand}") if estimand else "",
+        sentence(f"The table estimates {estimand}") if estimand else "",
         f"{metric.header}: {spread}{n_seeds}; {direction} is better.",
         f"Δ: difference from {_partners(comparison)} on the same seeds (paired).",
     ]
@@ -63,7 +63,8 @@ def answer(comparison: Comparison, metric: Metric, decimals: int) -> Iterator[st
         margin = metric.size(comparison.practical or 0.0, decimals)
         yield sentence(f"{'; '.join(equal)} within ±{margin}")
     if open_ones and found:
-        names = quoted(c.setting for c in open_ones)
+        few = len(open_ones) <= FEW
+        names = quoted(c.setting for c in open_ones) if few else f"the other {len(open_ones)} settings"
         yield f"Inconclusive for {names}, which does not show equality: {power}."
     elif open_ones:
         yield "Inconclusive does not mean equal: smaller effects, in either direction, are compatible with these scores."
@@ -108,6 +109,8 @@ def coverage(settings: Sequence[str], seeds: Sequence[int], complete: Mapping[st
     if n_done < n_planned:
         short = listed([f"'{name}' {n} of {len(seeds)}" for name, n in counts.items() if n < len(seeds)])
         yield f"The table rests on {n_done} of {n_planned} planned trials ({short})."
+    if len(set(counts.values()) - {0}) > 1:
+        yield "Δ is adjusted for the seeds that a setting lacks, and so is not the difference of the means shown."
 
 
 def outside(n_runs: int) -> Iterator[str]:

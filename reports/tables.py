@@ -46,6 +46,8 @@ class Table:
 
     Attributes:
         title: the study.
+        question: what the study asks; may be empty.
+        caption: what each figure means.
         words: the headers of the columns that hold words; the others hold figures and are aligned right.
         reference_row: index into `rows`.
         notes: sentences; the first is the answer.
@@ -53,6 +55,7 @@ class Table:
     """
 
     title: str
+    question: str
     caption: str
     columns: tuple[str, ...]
     words: frozenset[str]
@@ -62,19 +65,19 @@ class Table:
     frame: pd.DataFrame = field(compare=False, repr=False)
 
     def to_text(self, width: int | None = None) -> str:
-        """Return aligned plain text; caption and notes are wrapped at `width` columns, by default as the table."""
+        """Return aligned plain text: the question, the table, what it says, and last what its figures mean.
+
+        Sentences are wrapped at `width` columns, by default as wide as the table.
+        """
         cells = zip(self.columns, *self.rows, strict=True)
         columns = [_aligned(column, left=column[0] in self.words) for column in cells]
         lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
         table_width = max(_width(line) for line in lines)
         width = width or min(max(table_width, 79), 110)
-        notes = [
-            line
-            for note in self.notes
-            for line in textwrap.wrap(f"- {note}", width, subsequent_indent="  ", break_on_hyphens=False)
-        ]
-        caption = textwrap.wrap(self.caption, width, break_on_hyphens=False)
-        return "\n".join([self.title, "", *caption, "", lines[0], "-" * table_width, *lines[1:], "", *notes]) + "\n"
+        table = [lines[0], "-" * table_width, *lines[1:]]
+        notes = [line for note in self.notes for line in _wrapped(f"- {note}", width, indent="  ")]
+        head = _wrapped(f"{self.title}: {self.question}" if self.question else self.title, width)
+        return "\n".join([*head, "", *table, "", *notes, "", *_wrapped(self.caption, width)]) + "\n"
 
     def to_markdown(self) -> str:
         """Return a GitHub table under its title, with caption and notes as text."""
@@ -82,7 +85,8 @@ class Table:
         cells = [[_escaped(cell) for cell in row] for row in (self.columns, *self.rows)]
         lines = [f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:])]
         notes = [f"- {_escaped(note)}" for note in self.notes]
-        return "\n".join([f"### {_escaped(self.title)}", "", *lines, "", _escaped(self.caption), "", *notes]) + "\n"
+        head = [f"### {_escaped(self.title)}", "", *([_escaped(self.question), ""] if self.question else [])]
+        return "\n".join([*head, *lines, "", *notes, "", _escaped(self.caption)]) + "\n"
 
 
 @dataclass(frozen=True)
@@ -135,15 +139,14 @@ def comparison_table(
     figures = _figures(planned, comparison, settings=settings, slots=slots, metrics=metrics)
     decimals = metric.decimals([comparison.sd, *figures["sd"]])
     columns = [
+        *_row_numbers(figures, comparison),
         *_label_columns(figures, slots),
         *_result_columns(figures, comparison, metric, decimals),
         *(_Column(each.header, _scores(figures, each, f"{each.name}_", comparison)) for each in secondary),
         *(_Column(header, [show(value) for value in figures[cost]]) for cost, (header, show) in COSTS.items()),
     ]
     done = complete_seeds(planned)
-    caption = sentences.caption(
-        comparison, metric, question=question, estimand=estimand, n_seeds=_n_seeds(done), decimals=decimals
-    )
+    caption = sentences.caption(comparison, metric, estimand=estimand, n_seeds=_n_seeds(done), decimals=decimals)
     all_notes = (
         *sentences.answer(comparison, metric, decimals),
         *sentences.failures(comparison.failed, done),
@@ -155,6 +158,7 @@ def comparison_table(
     )
     return Table(
         title=one_line(study),
+        question=one_line(question),
         caption=one_line(caption),
         columns=tuple(one_line(column.header) for column in columns),
         words=frozenset(one_line(column.header) for column in columns if column.words),
@@ -242,6 +246,16 @@ def _cost(rows: pd.DataFrame, setting: str, column: str) -> float | None:
     return float(values.median()) if len(values) else None
 
 
+def _several_partners(comparison: Comparison) -> bool:
+    return bool({contrast.against for contrast in comparison.contrasts} - {comparison.reference})
+
+
+def _row_numbers(figures: pd.DataFrame, comparison: Comparison) -> list[_Column]:
+    """Return a column that numbers the rows, where rows are compared with different ones."""
+    numbers = [str(i) for i in range(1, len(figures) + 1)]
+    return [_Column("row", numbers)] if _several_partners(comparison) else []
+
+
 def _label_columns(figures: pd.DataFrame, slots: Sequence[str]) -> list[_Column]:
     """Return the columns that name the settings: the slots that vary, and the label itself where these do not do."""
     labels = [str(label) for label in figures["setting"]]
@@ -265,8 +279,9 @@ def _result_columns(figures: pd.DataFrame, comparison: Comparison, metric: Metri
     contrasts = {contrast.setting: contrast for contrast in comparison.contrasts}
     rows = [contrasts.get(setting) for setting in figures["setting"]]
     columns = [_Column(metric.header, _scores(figures, metric, "", comparison))]
-    if {contrast.against for contrast in comparison.contrasts} - {comparison.reference}:
-        columns.append(_Column("against", [MISSING if row is None else row.against for row in rows], words=True))
+    if _several_partners(comparison):
+        numbers = {setting: str(i) for i, setting in enumerate(figures["setting"], start=1)}
+        columns.append(_Column("vs row", [MISSING if row is None else numbers[row.against] for row in rows]))
     interval = f"[{percent(comparison.level)} interval]" if comparison.tested else ""
     header = " ".join(["Δ", *filter(None, [metric.difference_unit, interval])])
     columns.append(_Column(header, [_difference(row, metric, decimals) for row in rows]))
@@ -328,6 +343,10 @@ def _identical(frame: pd.DataFrame, comparison: Comparison) -> list[str]:
 def _n_seeds(done: Mapping[str, Sequence[int]]) -> str:
     counts = {len(seeds) for seeds in done.values()} or {0}
     return counted(max(counts), "seed") if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
+
+
+def _wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _width(text: str) -> int:

@@ -201,7 +201,7 @@ def test_a_noisy_setting_moderates_the_variances_of_all_contrasts(runs):
 
 
 def test_three_settings_are_never_noisy_enough_for_the_guard(runs):
-    # Their pooled variance holds at least half of any pair's own, and the pooled t-test errs by little.
+    # A pair's own variance is at most twice the pooled one here, so the pooled t-test errs by little.
     rng = np.random.default_rng(6)
     frame = simulated(runs, rng, effects={"none": (0, 1), "a": (0, 1), "wild": (0, 50)}, n=5)
 

@@ -160,6 +160,27 @@ def test_a_planned_setting_without_runs_has_a_row_of_dashes(table, five_blocks):
     assert "'later' is not" not in text_of(shown)
 
 
+def test_means_over_different_seeds_are_not_to_be_subtracted(table):
+    shown = table({"none": [0.90, 0.91, 0.95, 0.96], "se": [0.91, 0.925, ..., ...]})
+
+    assert column(shown, "Δ pp [95 % interval]")[1].startswith("+1.25")
+    assert "Δ is adjusted for the seeds that a setting lacks" in text_of(shown)
+
+
+def test_a_study_that_has_not_begun_has_a_table_too(table, runs, five_blocks):
+    shown = table(runs(five_blocks).iloc[:0], settings=["none", "se"], planned_seeds=range(5))
+
+    assert shown.notes[0] == "Nothing can be compared with 'none' yet: no complete run ('se')."
+    assert "The table rests on 0 of 10 planned trials ('none' 0 of 5 and 'se' 0 of 5)." in shown.notes
+
+
+def test_a_frame_that_went_through_csv_gives_the_same_table(table, runs, five_blocks, tmp_path):
+    frame = runs(five_blocks)
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+
+    assert table(pd.read_csv(tmp_path / "runs.csv", keep_default_na=False)) == table(frame)
+
+
 def test_runs_outside_the_plan_are_left_out_and_counted(table, five_blocks):
     wanted = {name: five_blocks[name][:3] for name in ("none", "se")}
 
@@ -239,7 +260,7 @@ def test_the_partner_is_a_column_when_it_is_not_always_the_reference(table, runs
         against={"conv=depthwise": "none", "conv=depthwise, mix=pointwise": "conv=depthwise"},
     )
 
-    assert column(shown, "against") == ["–", "none", "conv=depthwise"]
+    assert column(shown, "vs row") == ["–", "1", "2"]
     assert "difference from the setting it is compared with" in shown.caption
 
 

@@ -1,0 +1,43 @@
+# `make run` and `make test` do all the set-up; on Windows see "Without make" in README.md.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: run test check lint types imports unit slow setup constraints clean
+
+run: setup
+	$(BIN)/ablate run studies/attention.yml
+
+test: setup lint types imports unit
+
+check: test slow
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+unit: setup
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+slow: setup
+	$(BIN)/python -m pytest -m slow
+
+constraints:
+	( head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -viE '^(ablate|setuptools|pip)\b' ) > constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
