@@ -151,11 +151,14 @@ def write(path: Path, content: str) -> Path:
 
 
 def _records(place: Place, name: str) -> "Records":
+    nothing = StoreError(f"nothing has been run here: {place.address} holds no study")
+    if place.is_new():
+        raise nothing
     from ablate.tracking import Records, studies  # noqa: PLC0415  # MLflow takes 2 s to import
 
     known = studies(place)
     if not known:
-        raise StoreError(f"nothing has been run here: {place.address} holds no study")
+        raise nothing
     if name not in known:
         raise StoreError(unknown("study", name, known))
     return Records(place, name)

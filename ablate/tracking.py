@@ -252,7 +252,10 @@ class Records:
         # An address relative to the store's own files: the folder can be moved, and `ablate ui` finds them.
         slug = re.sub(r"[^A-Za-z0-9_-]+", "-", self.name).strip("-")
         place = f"mlflow-artifacts:/{slug}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
-        identity = self._client.create_experiment(self.name, artifact_location=None if self.place.by_server else place)
+        location = None if self.place.by_server else place
+        # MLflow's UI shows experiments that do not say so as those of a chat bot.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        identity = self._client.create_experiment(self.name, artifact_location=location, tags=kind)
         self._experiment = self._client.get_experiment(identity)
         return self._experiment
 

@@ -1,0 +1,326 @@
+"""The runner on real stores, with training functions that behave badly."""
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import pytest
+
+import ablate
+from ablate import design, runner
+from ablate.errors import StoreError, StudyError
+from ablate.place import Place
+from ablate.train import Progress
+
+STUDY = """\
+network: {resnet: {depth: 8, width: 16}}
+data: {digits: {train: 50}}
+slots:
+  attention: [none, se, eca]
+seeds: 2
+recipe: {epochs: 3, batch: 50}
+"""
+TIES = {"none": 0.5, "se": 0.6, "eca": 0.7}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """One store for all studies of this module: MLflow takes 2 s to make one."""
+    return tmp_path_factory.mktemp("records") / "runs"
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch, request):
+    """Return a function that writes a study, under a name of this test's own, and reads it."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text=STUDY, name=request.node.name.partition("[")[0][:60]):
+        path = tmp_path / f"{name}.yml"
+        path.write_text(text, "utf-8")
+        return ablate.read_study(path.name)
+
+    return write
+
+
+def quick(network, data, recipe, seed, resume=None):
+    """Yield scores that tell the settings apart, without training."""
+    kind = next((name for name in ("SqueezeExcite", "EfficientChannel") if name in repr(network)), "Nothing")
+    level = {"Nothing": 0.5, "SqueezeExcite": 0.6, "EfficientChannel": 0.7}[kind]
+    for epoch in range(recipe.epochs):
+        yield Progress(epoch + 1, {"accuracy": level + 0.01 * seed + 0.001 * epoch}, {})
+
+
+def run(study, runs, train=quick, workers=0):
+    return ablate.run(study, train=train, workers=workers, runs=runs, quiet=True)
+
+
+def test_a_training_function_of_ones_own_makes_the_scores(study, runs):
+    frame = run(study(), runs).frame
+
+    assert frame.set_index(["setting", "seed"])["accuracy"].to_dict() == pytest.approx(
+        {(label, seed): level + 0.01 * seed + 0.002 for label, level in TIES.items() for seed in (0, 1)}
+    )
+
+
+def test_settings_are_told_to_optuna_with_their_mean_over_seeds(study, runs):
+    from ablate.search import Proposals
+
+    content = study()
+    plan = design.plan(content)
+    proposals = Proposals(content, plan)
+    for setting in proposals.ask():
+        proposals.tell(setting, [TIES[setting.label], TIES[setting.label] + 0.2])
+
+    assert proposals.best() == ({"attention": "eca"}, pytest.approx(0.8))
+
+
+def test_conditional_slots_are_conditional_for_optuna_too(study):
+    from ablate.search import Proposals
+
+    content = study("""\
+network: {resnet: {depth: 8, width: 16}}
+data: {digits: {train: 50}}
+slots:
+  conv: [dense, {grouped: {groups: [2, 4]}}]
+  mix: {choices: [none, pointwise], when: {conv: grouped}}
+""")
+    plan = design.plan(content)
+
+    assert list(Proposals(content, plan).ask()) == list(plan.settings)
+    assert [("mix" in setting) for setting in plan.settings] == [False, True, True, True, True]
+
+
+def test_adding_a_choice_or_a_seed_runs_only_what_is_missing(study, runs):
+    run(study(STUDY.replace("se, eca", "se")), runs)
+    grown = study(STUDY.replace("seeds: 2", "seeds: 3"))
+    outcome = runner.run_study(grown, Place(runs), workers=0, training=quick)
+
+    assert (outcome.n_planned, outcome.n_already_complete, len(outcome.runs)) == (9, 4, 5)
+    assert {(r.trial.setting.label, r.trial.seed) for r in outcome.runs} == {
+        ("none", 2), ("se", 2), ("eca", 0), ("eca", 1), ("eca", 2),
+    }  # fmt: skip
+
+
+def test_a_changed_recipe_makes_earlier_runs_stale_kept_and_unused(study, runs):
+    run(study(), runs)
+
+    result = run(study(STUDY.replace("epochs: 3", "epochs: 4")), runs)
+
+    assert len(result.frame) == 6
+    assert result.frame["accuracy"].min() == pytest.approx(0.503)
+    assert "6 earlier runs are left out" in result.table.to_text()
+
+
+def test_a_setting_that_is_taken_out_leaves_the_table_and_comes_back_without_training(study, runs):
+    run(study(), runs)
+    fewer = run(study(STUDY.replace("se, eca", "se")), runs)
+    outcome = runner.run_study(study(), Place(runs), workers=0, training=quick)
+
+    assert set(fewer.frame["setting"]) == {"none", "se"}
+    assert outcome.runs == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_crashing_trial_fails_with_its_traceback_and_the_others_go_on(study, runs, workers):
+    def crash(network, data, recipe, seed, resume=None):
+        if seed == 1 and "SqueezeExcite" in repr(network):
+            raise ZeroDivisionError("on purpose")
+        yield Progress(1, {"accuracy": 0.5}, {})
+
+    content = study(name=f"crashing-{workers}")
+    outcome = runner.run_study(content, Place(runs), workers=workers, training=crash)
+
+    (failed,) = outcome.failed
+    assert (failed.trial.setting.label, failed.trial.seed) == ("se", 1)
+    assert "in crash" in failed.error and failed.error.strip().endswith("ZeroDivisionError: on purpose")
+    assert len(outcome.runs) == 6
+    frame = ablate.summary.summarise(Place(runs), content.name).frame
+    assert frame["state"].value_counts().to_dict() == {"complete": 5, "failed": 1}
+    assert frame.loc[frame["state"] == "failed", "accuracy"].isna().all()
+    (kept,) = [p for p in (runs / "artifacts").rglob("traceback.txt") if content.name in str(p)]
+    assert "ZeroDivisionError: on purpose" in kept.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("scores", "says"),
+    [
+        ({"accuracy": math.nan}, "the score 'accuracy' became nan in epoch 1"),
+        ({"accuracy": math.inf}, "the score 'accuracy' became inf in epoch 1"),
+        ({"acuracy": 0.5}, "yielded no score 'accuracy' (yielded: acuracy)"),
+        ({"accuracy": 0.5, "params": 3.0}, "a score cannot be called 'params'"),
+        ({}, "yielded no score 'accuracy' (yielded: none at all)"),
+    ],
+)
+def test_scores_that_are_none_make_a_failed_run(study, runs, scores, says):
+    def bad(network, data, recipe, seed, resume=None):
+        yield Progress(1, scores, {})
+
+    outcome = runner.run_study(study(name=f"bad-scores-{abs(hash(says))}"), Place(runs), workers=0, training=bad)
+
+    assert len(outcome.failed) == 6
+    assert says in outcome.failed[0].error
+
+
+def test_a_diverging_recipe_is_a_failed_run_with_the_epoch(study, runs):
+    content = study(STUDY.replace("epochs: 3", "epochs: 3, learning_rate: 1000000.0").replace("seeds: 2", "seeds: 1"))
+
+    outcome = runner.run_study(content, Place(runs), workers=0)
+
+    assert len(outcome.failed) == 3
+    assert re.search(r"DivergedError: the .*loss.* became (nan|inf) in epoch \d", outcome.failed[0].error)
+    table = ablate.summary.summarise(Place(runs), content.name).table.to_text()
+    assert "nan" not in table.lower()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_trial_that_kills_its_worker_fails_alone_and_innocents_are_complete(study, runs):
+    def die(network, data, recipe, seed, resume=None):
+        if seed == 1 and "SqueezeExcite" in repr(network):
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield Progress(1, {"accuracy": 0.5}, {})
+
+    outcome = runner.run_study(study(), Place(runs), workers=2, training=die)
+
+    (failed,) = outcome.failed
+    assert (failed.trial.setting.label, failed.trial.seed) == ("se", 1)
+    assert "the worker process died" in failed.error
+    assert len({(r.trial.setting.label, r.trial.seed) for r in outcome.runs}) == len(outcome.runs) == 6
+
+
+def test_scores_are_bit_equal_for_any_number_of_workers(study, runs):
+    text = STUDY.replace("train: 50", "train: 200").replace("none, se, eca", "none, se")
+    curves = {}
+    for workers in (0, 1, 2):
+        outcome = runner.run_study(study(text, name=f"bits-{workers}"), Place(runs), workers=workers)
+        assert outcome.failed == []
+        curves[workers] = {(r.trial.setting.label, r.trial.seed): r.curves for r in outcome.runs}
+
+    assert curves[0] == curves[1] == curves[2]
+
+
+def test_nothing_trains_when_two_settings_compute_the_same_network(study, runs):
+    content = study(STUDY.replace("attention: [none, se, eca]", "conv: [dense, {grouped: {groups: [1, 2]}}]"))
+    started = []
+
+    def note(network, data, recipe, seed, resume=None):
+        started.append(seed)
+        yield Progress(1, {"accuracy": 0.5}, {})
+
+    with pytest.raises(StudyError, match=r"'dense' and 'grouped\(groups=1\)' compute the same network"):
+        runner.run_study(content, Place(runs), workers=0, training=note)
+    assert started == []
+
+
+def test_all_settings_that_cannot_be_built_are_named_together(study, runs):
+    content = study(STUDY.replace("attention: [none, se, eca]", "norm: [batch, {group: {groups: [3, 5]}}]"))
+
+    with pytest.raises(StudyError) as caught:
+        runner.run_study(content, Place(runs), workers=0)
+
+    assert len(caught.value.problems) == 2
+    assert "group(groups=3)" in caught.value.problems[0]
+    assert "16" in caught.value.problems[0]
+
+
+def test_the_same_name_from_another_file_is_refused(study, runs, tmp_path):
+    content = study()
+    run(content, runs)
+
+    with pytest.raises(StoreError, match=r"has been run from .*\.yml; this one is elsewhere\.yml: give it another name"):
+        run(replace(content, path="elsewhere.yml"), runs)
+
+
+def test_a_study_that_is_being_run_is_refused_with_the_process_that_runs_it(study, runs):
+    content = study()
+    holder = textwrap.dedent(f"""
+        import ablate, sys
+        from ablate import runner
+        from ablate.place import Place
+        from pathlib import Path
+        with runner._lease(Place(Path({str(runs)!r})), ablate.read_study({content.path!r})):
+            print("held", flush=True)
+            sys.stdin.read()
+    """)
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline().strip() == "held"
+        with pytest.raises(StoreError, match=f"is being run by process {process.pid} on "):
+            run(content, runs)
+        process.kill()     # the lease of a killed process is free at once
+
+    assert len(run(content, runs).frame) == 6
+
+
+def test_runs_that_a_killed_parent_left_open_are_closed_as_killed_and_done_again(study, runs):
+    import mlflow
+
+    content = study()
+    run(content, runs)
+    client = mlflow.MlflowClient(tracking_uri=Place(runs).address)
+    experiment = client.get_experiment_by_name(content.name)
+    record = client.search_runs([experiment.experiment_id], "tags.`ablate.kind` = 'trial'")[0]
+    client.update_run(record.info.run_id, status="RUNNING")
+
+    outcome = runner.run_study(content, Place(runs), workers=0, training=quick)
+
+    assert len(outcome.runs) == 1
+    assert client.get_run(record.info.run_id).info.status == "KILLED"
+    frame = ablate.summary.summarise(Place(runs), content.name).frame
+    assert frame["state"].value_counts().to_dict() == {"complete": 6, "killed": 1}
+
+
+def test_a_run_deleted_in_mlflow_is_simply_run_again(study, runs):
+    import mlflow
+
+    content = study()
+    run(content, runs)
+    client = mlflow.MlflowClient(tracking_uri=Place(runs).address)
+    experiment = client.get_experiment_by_name(content.name)
+    record = client.search_runs([experiment.experiment_id], "tags.`ablate.kind` = 'trial'")[0]
+    client.delete_run(record.info.run_id)
+
+    assert len(runner.run_study(content, Place(runs), workers=0, training=quick).runs) == 1
+
+
+def test_progress_counts_and_names_the_best_so_far(study, runs):
+    heard = []
+
+    runner.run_study(study(), Place(runs), workers=0, training=quick, listen=heard.append)
+
+    assert [progress.n_complete for progress in heard] == list(range(7))
+    assert heard[0].best is None
+    assert heard[-1].best == ("eca", pytest.approx(0.707))
+    assert heard[-1].seconds_left == 0
+
+
+def test_weights_are_kept_for_the_first_seed_unless_the_study_says_otherwise(study, runs):
+    for keep, n in (("", 3), ("keep: weights\n", 6), ("keep: none\n", 0)):
+        content = study(STUDY + keep, name=f"keeping-{n}")
+        run(content, runs)
+        assert len([p for p in (runs / "artifacts").rglob("weights.pt") if content.name in str(p)]) == n
+
+
+def test_latency_is_measured_once_a_setting_and_noted_with_every_run(study, runs):
+    frame = run(study(), runs).frame
+
+    assert frame.groupby("setting")["latency_ms"].nunique().to_dict() == {"eca": 1, "none": 1, "se": 1}
+    assert (frame["latency_ms"] > 0).all()
+
+
+def test_the_plan_of_the_last_run_is_kept_as_plain_json(study, runs):
+    content = study()
+    run(content, runs)
+    (path,) = [p for p in (runs / "artifacts").rglob("plan.json") if content.name[:40] in str(p)]
+
+    planned = json.loads(path.read_text("utf-8"))
+
+    assert planned["reference"] == "none"
+    assert planned["against"] == {"se": "none", "eca": "none"}
+    assert len(planned["trials"]) == 6
