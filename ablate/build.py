@@ -20,7 +20,7 @@ def network(study: Study, setting: Setting, *, in_channels: int, n_classes: int)
     """
     known = catalogue.read("blocks", "ablate.data", "ablate.tasks")
     entry = known.find("network", str(study.network.name))
-    arguments: dict[str, Any] = {name: value for name, value in study.network.options if name not in setting}
+    arguments: dict[str, Any] = dict(study.network.options)
     for slot, choice in setting.choices:
         if slot in entry.slots:
             arguments[slot] = partial(known.find(slot, str(choice.name)).load(), **dict(choice.options))

@@ -1,5 +1,7 @@
 """The designs: which settings a study is made of, and what their contrasts estimate."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -10,6 +12,7 @@ from ablate.study import Choice, Cost, Setting, Slot, Study
 
 RULES = ("one-at-a-time", "factorial", "list")
 LATER = ("leave-one-out", "cumulative", "fractional", "search")
+MOST_SETTINGS = 10_000
 
 ESTIMANDS = {
     "one-at-a-time": "the effect of changing one slot while the others stay at the reference",
@@ -60,9 +63,20 @@ def plan(study: Study) -> Plan:
         if setting not in settings:
             settings[setting] = setting
             against[setting.label] = partner.label
+    if len({setting.label for setting in settings}) < len(settings):
+        twice = [label for label, n in Counter(setting.label for setting in settings).items() if n > 1]
+        raise StudyError([f"slots: two settings would be called {label!r}: change a label" for label in twice])
+    if idle := [name for name in study.design.slots if not _is_varied(name, settings)]:
+        raise StudyError(
+            [f"design: {name!r} has one choice, or never exists here: nothing would be crossed" for name in idle]
+        )
     if len(settings) == 1:
         raise StudyError([f"design: {study.design.rule} leaves the reference alone: nothing would be compared"])
     return Plan(tuple(settings), reference, against, ESTIMANDS[study.design.rule])
+
+
+def _is_varied(slot: str, settings: Iterable[Setting]) -> bool:
+    return len({setting[slot] for setting in settings if slot in setting}) > 1
 
 
 def _one_at_a_time(study: Study) -> Iterator[tuple[Setting, Setting]]:
@@ -77,33 +91,46 @@ def _one_at_a_time(study: Study) -> Iterator[tuple[Setting, Setting]]:
                     yield study.complete({**chosen, slot.name: choice}), parent
 
 
+def can_exist(slots: Iterable[Slot], slot: Slot) -> bool:
+    """Tell whether any combination of choices makes `slot` exist."""
+    return all(_activating(slots, slot).values())
+
+
 def _activations(study: Study, slot: Slot) -> Iterator[dict[str, Choice]]:
     """Yield the choices of the parents, and theirs, under which `slot` exists, others at the reference."""
-    parents = ancestors(study.slots, slot)
-    for combination in product(*(parent.choices for parent in parents)):
-        chosen = {parent.name: choice for parent, choice in zip(parents, combination, strict=True)}
-        setting = study.complete(chosen)
-        if slot.name in setting and all(name in setting for name in chosen):
-            yield chosen
+    activating = _activating(study.slots, slot)
+    _check_number(math.prod(len(choices) for choices in activating.values()), f"slots.{slot.name}.when")
+    for combination in product(*activating.values()):
+        yield dict(zip(activating, combination, strict=True))
 
 
-def ancestors(slots: Iterable[Slot], slot: Slot) -> list[Slot]:
-    """Return the slots that decide whether `slot` exists, in the order of the study."""
+def _activating(slots: Iterable[Slot], slot: Slot) -> dict[str, list[Choice]]:
+    """Return the choices of each parent, and of theirs, that make `slot` exist, in the order of the study.
+
+    Every parent must exist too, so each condition on the way up must hold whatever the others choose.
+    """
     by_name = {other.name: other for other in slots}
-    found: set[str] = set()
-    waiting = [parent for parent, _ in slot.when]
+    allowed: dict[str, list[Choice]] = {}
+    waiting = list(slot.when)
     while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += [parent for parent, _ in by_name[name].when]
-    return [other for other in by_name.values() if other.name in found]
+        parent, labels = waiting.pop()
+        if parent not in allowed:
+            waiting += by_name[parent].when
+        choices = allowed.get(parent, by_name[parent].choices)
+        allowed[parent] = [choice for choice in choices if choice.label in labels]
+    return {name: allowed[name] for name in by_name if name in allowed}
+
+
+def _check_number(n: int, place: str) -> None:
+    if n > MOST_SETTINGS:
+        raise StudyError([f"{place}: {n:,} combinations; at most {MOST_SETTINGS:,}"])
 
 
 def _factorial(study: Study) -> Iterator[tuple[Setting, Setting]]:
     """Cross the named slots, or all; cells whose condition fails collapse into one."""
     names = study.design.slots or tuple(slot.name for slot in study.slots)
     crossed = [study.slot(name) for name in names]
+    _check_number(math.prod(len(slot.choices) for slot in crossed), "design")
     for combination in product(*(slot.choices for slot in crossed)):
         yield study.complete(dict(zip(names, combination, strict=True))), study.reference
 

@@ -5,17 +5,19 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable
-from functools import cache
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ablate.design import Plan
+from ablate.errors import StudyError
 from ablate.study import Choice, Setting, Study, Trial
 from blocks import catalogue
 
 # The engine's own part in a score; what only watches, records or prints is left out.
-ENGINE = ("build.py", "seeding.py", "train.py")
+ENGINE = ("build.py", "seeding.py")
+TRAINING = ("train.py",)
 
 
 def torch_version() -> str:
@@ -33,8 +35,21 @@ def trials(
         plan: its settings.
         data_fingerprint: gives the hash of a data set's arrays and split.
         own_training: the user's training function, where there is one.
+
+    Raises:
+        StudyError: if two settings are decided by the same things, such as two folders with the same data.
     """
     decided = {setting: _decided(study, plan, setting, data_fingerprint, own_training) for setting in plan.settings}
+    first: dict[str, str] = {}
+    problems = []
+    for setting, what in decided.items():
+        same = first.setdefault(_hash(what), setting.label)
+        if same != setting.label:
+            problems.append(
+                f"{study.path}: settings {same!r} and {setting.label!r} are one: an ablation that changes nothing"
+            )
+    if problems:
+        raise StudyError(problems)
     return tuple(
         Trial(setting, seed, _hash([*decided[setting], seed])) for seed in study.seeds for setting in plan.settings
     )
@@ -48,16 +63,17 @@ def _decided(
     own_training: Callable[..., Any] | None,
 ) -> list[Any]:
     """Return everything but the seed that decides the scores of a setting."""
-    recipe = study.recipe_of(setting)
+    recipe = study.recipe_of(setting).filled()
     data = study.data_of(setting)
     # The starting tensors come from the settings that this one is compared with: they are part of what was run.
     chain = [_network(study, other) for other in plan.start_of(setting)]
     return [
-        chain,
+        [network for i, network in enumerate(chain) if i == 0 or network != chain[i - 1]],
         sorted(vars(recipe).items()),
         [data.name, data_fingerprint(data)],
         [study.task, study.metric.name, study.precision],
-        _source(study, plan.start_of(setting)) if own_training is None else [_source_of(own_training)],
+        _source(study, plan.start_of(setting), own_training is None),
+        None if own_training is None else _source_of(own_training),
     ]
 
 
@@ -78,27 +94,57 @@ def _network(study: Study, setting: Setting) -> list[Any]:
     return [entry.name, sorted(resolved.items())]
 
 
-def _source(study: Study, settings: tuple[Setting, ...]) -> str:
+def _source(study: Study, settings: tuple[Setting, ...], our_training: bool) -> str:  # noqa: FBT001
     """Return the hash of the modules that are used, by their syntax trees without docstrings."""
     known = catalogue.read("blocks", "ablate.data", "ablate.tasks")
     network = known.find("network", str(study.network.name))
-    used = {network, known.find("data", str(study.data.name)), known.find("metric", study.metric.name)}
+    used = {network, known.find("data", str(study.data.name))}
+    if our_training:
+        used.add(known.find("metric", study.metric.name))
     for setting in settings:
         used |= {known.find(slot, str(choice.name)) for slot, choice in setting.choices if slot in network.slots}
     files = {path for entry in used for path in catalogue.sources(entry)}
-    files |= {Path(__file__).with_name(name) for name in ENGINE}
+    files |= {Path(__file__).with_name(name) for name in (*ENGINE, *(TRAINING if our_training else ()))}
     return catalogue.fingerprint(tuple(sorted(files)))
 
 
-@cache
-def _source_of(function: Callable[..., Any]) -> str:
-    """Return the hash of a training function's source, or of its code where there is no source to read."""
+def _source_of(function: Callable[..., Any]) -> list[Any]:
+    """Return what tells training functions apart: source, or code where there is none to read, and values bound to it.
+
+    A function that it calls is no part of this, unless it is bound.
+    """
+    if isinstance(function, partial):
+        bound = [function.args, sorted(function.keywords.items())]
+        return [_source_of(function.func), _bound(bound)]
+    inner = inspect.unwrap(function)
+    if not inspect.isroutine(inner):  # an object that can be called
+        return [_text(type(inner).__call__), _bound(sorted(getattr(inner, "__dict__", {}).items()))]
+    closure = [cell.cell_contents for cell in getattr(inner, "__closure__", None) or ()]
+    defaults = [getattr(inner, "__defaults__", None), getattr(inner, "__kwdefaults__", None)]
+    owner = sorted(getattr(getattr(inner, "__self__", None), "__dict__", {}).items())
+    return [_text(inner), _bound(closure), _bound(defaults), _bound(owner)]
+
+
+def _text(function: Callable[..., Any]) -> str:
     try:
-        return _hash(textwrap.dedent(inspect.getsource(function)))
+        return textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):
-        code = function.__code__
-        return _hash([code.co_code.hex(), repr(code.co_consts), code.co_names])
+        code = getattr(function, "__code__", None)
+        return repr([code.co_code.hex(), code.co_consts, code.co_names]) if code else repr(function)
+
+
+def _bound(value: Any) -> Any:
+    """Return a bound value as JSON can hold it; of an object, its type, as its address says nothing."""
+    if isinstance(value, list | tuple):
+        return [_bound(item) for item in value]
+    if isinstance(value, dict):
+        return [[str(key), _bound(item)] for key, item in value.items()]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if inspect.isroutine(value):
+        return _text(value)
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

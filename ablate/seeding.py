@@ -1,9 +1,11 @@
 """One seed → initial weights, data order, augmentation and dropout, each from a stream of its own."""
 
 import hashlib
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
@@ -19,12 +21,25 @@ def generator(seed: int, *words: object) -> Generator:
     return Generator().manual_seed(derive(seed, *words))
 
 
+def reseed(seed: int, *words: object) -> None:
+    """Let whatever draws without a generator (torch, NumPy, Python) draw from a stream for one purpose."""
+    derived = derive(seed, *words)
+    torch.manual_seed(derived)
+    np.random.seed(derived % 2**32)  # noqa: NPY002  # for blocks of the user's that draw from the global state
+    random.seed(derived)
+
+
 @contextmanager
 def drawing(seed: int, *words: object) -> Iterator[None]:
-    """Let torch draw from a stream for one purpose, and leave its global state as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, *words))
-        yield
+    """Draw from a stream for one purpose, and leave the global states as they were."""
+    before = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            reseed(seed, *words)
+            yield
+    finally:
+        np.random.set_state(before[0])  # noqa: NPY002
+        random.setstate(before[1])
 
 
 def initialise(chain: Sequence[Callable[[], nn.Module]], seed: int) -> nn.Module:

@@ -1,6 +1,6 @@
 """The nouns of a study, as frozen values; standard library only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -9,6 +9,9 @@ from ablate.errors import AblateError
 
 Scalar = str | int | float | bool
 Value = Scalar | None | tuple[Any, ...]
+
+# Columns of the frame that are no scores: no metric can have one of these names.
+RESERVED = ("study", "setting", "seed", "state", "params", "macs", "latency_ms", "seconds", "started", "run_id")
 
 
 @dataclass(frozen=True)
@@ -89,25 +92,36 @@ class Recipe:
     label_smoothing: float = 0.0
     augment: Literal["none", "flip", "shift", "flip-shift"] = "none"
 
+    def filled(self) -> "Recipe":
+        """Return the recipe with the momentum that is used where none is given."""
+        used = 0.9 if self.optimizer == "sgd" and self.momentum is None else self.momentum
+        return replace(self, momentum=used)
+
     def problems(self) -> dict[str, str]:
         """Return what is wrong with the values, by field; empty if nothing is."""
-        allowed = {
-            "epochs": (self.epochs >= 1, "at least 1"),
-            "batch": (self.batch >= 1, "at least 1"),
-            "learning_rate": (0 < self.learning_rate < float("inf"), "a positive number"),
-            "momentum": (self.momentum is None or 0 <= self.momentum < 1, "in [0, 1)"),
-            "weight_decay": (0 <= self.weight_decay < float("inf"), "0 or more"),
-            "warmup": (0 <= self.warmup <= self.epochs, f"from 0 to the {self.epochs} epochs"),
-            "label_smoothing": (0 <= self.label_smoothing < 1, "in [0, 1)"),
-        }
-        wrong = {
-            name: f"{getattr(self, name)!r} is out of range: must be {range_}"
-            for name, (fits, range_) in allowed.items()
-            if not fits
-        }
+        wrong = {name: said for name, value in vars(self).items() if (said := out_of_range(name, value))}
+        if self.warmup > self.epochs:
+            wrong["warmup"] = f"{self.warmup} is out of range: must be from 0 to the {self.epochs} epochs"
         if self.momentum is not None and self.optimizer != "sgd":
             wrong["momentum"] = f"nobody reads it: {self.optimizer} has no momentum (known for: sgd)"
         return wrong
+
+
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": (lambda n: n >= 1, "at least 1"),
+    "batch": (lambda n: n >= 1, "at least 1"),
+    "learning_rate": (lambda x: 0 < x < float("inf"), "a positive number"),
+    "momentum": (lambda x: x is None or 0 <= x < 1, "in [0, 1)"),
+    "weight_decay": (lambda x: 0 <= x < float("inf"), "0 or more"),
+    "warmup": (lambda n: n >= 0, "0 or more"),
+    "label_smoothing": (lambda x: 0 <= x < 1, "in [0, 1)"),
+}
+
+
+def out_of_range(field_: str, value: object) -> str:
+    """Say what is wrong with one hyper-parameter, whatever the others are; empty if nothing is."""
+    fits, range_ = RANGES.get(field_, (lambda _: True, ""))
+    return "" if fits(value) else f"{value!r} is out of range: must be {range_}"
 
 
 RECIPE_FIELDS = tuple(f.name for f in fields(Recipe))
@@ -182,7 +196,7 @@ class Study:
         return Setting(tuple(choices.items()), label=self._label(choices))
 
     def _label(self, choices: Mapping[str, Choice]) -> str:
-        """Name what differs from the reference: short, and unchanged when choices or slots are added to the file."""
+        """Name what differs from the reference: short, and unchanged when choices are added to the file."""
         if len(self.slots) == 1:
             return str(choices[self.slots[0].name])
         changed = [f"{name}={choice}" for name, choice in choices.items() if choice != self.slot(name).reference]

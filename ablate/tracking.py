@@ -197,14 +197,16 @@ class Records:
     def frame(self) -> tuple["pd.DataFrame", int]:
         """Return the planned trials' runs, one row each, and how many runs are left out because they are stale.
 
-        A run is stale if what it did is no longer what the study asks for, or another torch made it.
+        A run is stale if what it did is no longer what the study asks for, or another torch made it. Of several
+        complete runs of one trial (a deleted run that was restored in MLflow after it had been run again) the first
+        counts; their scores are equal.
         """
         import pandas as pd  # noqa: PLC0415  # 0.6 s that planning and recording do not need
 
         planned = self.plan()
         trials = {identity: (label, seed) for label, seed, identity in planned["trials"]}
-        rows, stale = [], 0
-        for record in self._trial_records():
+        rows, stale, seen = [], 0, set()
+        for record in sorted(self._trial_records(), key=lambda record: record.info.start_time):
             tags, metrics = record.data.tags, record.data.metrics
             identity = tags.get("ablate.identity", "")
             if identity not in trials or tags.get("ablate.torch") != torch_version():
@@ -212,6 +214,9 @@ class Records:
                 continue
             label, seed = trials[identity]
             state = STATES[record.info.status]
+            if state == "complete" and identity in seen:
+                continue
+            seen |= {identity} if state == "complete" else set()
             scores = {name: value for name, value in metrics.items() if name not in COSTS and state == "complete"}
             rows.append(
                 {"study": self.name, "setting": label}

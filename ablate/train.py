@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ablate.errors import DivergedError
-from ablate.seeding import derive, generator
+from ablate.seeding import generator, reseed
 from ablate.study import Recipe
 from ablate.tasks import classification
 from ablate.tasks.classification import Samples
@@ -60,10 +61,10 @@ def train(
     done = 0
     if resume is not None:
         network.load_state_dict(resume["network"])
-        optimizer.load_state_dict(resume["optimizer"])
+        optimizer.load_state_dict(deepcopy(resume["optimizer"]))  # it would go on with the very tensors given
         done = resume["epoch"]
     for epoch in range(done, recipe.epochs):
-        torch.manual_seed(derive(seed, "forward", epoch))
+        reseed(seed, "forward", epoch)
         train_loss = _epoch(network, data, recipe, optimizer, seed, epoch, _casting(precision, data))
         if not math.isfinite(train_loss):
             raise DivergedError(f"the training loss became {train_loss} in epoch {epoch + 1} of {recipe.epochs}")
@@ -118,7 +119,7 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     rate, decay = recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
         case "sgd":
-            momentum = 0.9 if recipe.momentum is None else recipe.momentum
+            momentum = recipe.filled().momentum or 0.0
             return SGD(network.parameters(), lr=rate, momentum=momentum, weight_decay=decay, fused=True)
         case "adam":
             return Adam(network.parameters(), lr=rate, weight_decay=decay, fused=True)

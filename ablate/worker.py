@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import SGD
 
 from ablate import build, cost, data, seeding
 from ablate.design import Inspection, Job
@@ -81,6 +82,7 @@ def inspect(job: Job) -> Inspection:
 def prepare(job: Job) -> None:
     """Have torch and the data ready before the first trial comes."""
     start()
+    SGD([nn.Parameter(torch.zeros(1))])  # the first optimizer of a process makes torch import for a second
     _samples(job, job.plan.reference)
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy import integrate, linalg, optimize, stats
+from statsmodels.regression.linear_model import OLS  # its `api` takes a second more
 
 from reports.errors import ResultsError, unknown
 from reports.frame import check, complete, complete_seeds, failed_seeds
@@ -271,7 +271,7 @@ def _fit(scores: pd.DataFrame) -> _Fit:
     design = np.hstack([np.eye(y.shape[0])[setting], np.eye(y.shape[1])[seed]])  # (runs, settings + seeds)
     basis = linalg.orth(design.T)
     observed = y[setting, seed]
-    fitted = sm.OLS(observed - observed.mean(), design @ basis).fit()
+    fitted = OLS(observed - observed.mean(), design @ basis).fit()
     df = len(observed) - basis.shape[1]
     sd = float(np.sqrt(fitted.ssr / df)) if df else 0.0
     if sd <= ROUNDING * float(np.abs(observed).max()):

@@ -30,7 +30,7 @@ def caption(comparison: Comparison, metric: Metric, *, estimand: str, n_seeds: s
         variance = (
             "variances moderated towards the pooled one"
             if comparison.moderated
-            else f"the residual variance pooled over all settings ({comparison.df} degrees of freedom)"
+            else f"the residual variance pooled over all settings ({counted(comparison.df, 'degree')} of freedom)"
         )
         parts.append(f"Brackets: {level} t-interval from {variance}, not corrected for the number of comparisons.")
         parts.append(f"p: two-sided, corrected over {family} by Holm's method.")

@@ -101,9 +101,7 @@ def test_a_slot_that_is_conditional_on_parent_and_grandparent_needs_both():
   mix: {choices: [none, pointwise], when: {conv: [depthwise, grouped]}}
   attention: {choices: [none, se], when: {mix: pointwise, conv: grouped}}""")
 
-    assert [label for label in labels(planned) if "attention" in label] == [
-        "conv=grouped, mix=pointwise, attention=se"
-    ]
+    assert [label for label in labels(planned) if "attention" in label] == ["conv=grouped, mix=pointwise, attention=se"]
 
 
 def test_a_factorial_is_the_product_of_all_slots_or_of_those_named():
@@ -129,7 +127,9 @@ def test_a_factorial_over_a_slot_that_is_never_varied_in_it_is_refused():
 
 
 def test_a_design_without_end_is_refused_before_it_is_listed():
-    slots = "".join(f"  recipe.{name}: [{', '.join(map(str, range(1, 60)))}]\n" for name in ("epochs", "batch", "warmup"))
+    slots = "".join(
+        f"  recipe.{name}: [{', '.join(map(str, range(1, 60)))}]\n" for name in ("epochs", "batch", "warmup")
+    )
 
     with pytest.raises(StudyError, match=r"design: 205,379 combinations; at most 10,000"):
         plan("\n" + slots, "factorial")
@@ -150,7 +150,9 @@ def test_listed_settings_are_completed_by_the_reference_and_equal_ones_count_onc
 
 def test_labels_that_would_name_two_settings_are_refused():
     with pytest.raises(StudyError, match="two settings would be called 'attention=x, norm=layer'"):
-        plan("{attention: [none, {se: {label: 'x, norm=layer'}}, {eca: {label: x}}], norm: [batch, layer]}", "factorial")
+        plan(
+            "{attention: [none, {se: {label: 'x, norm=layer'}}, {eca: {label: x}}], norm: [batch, layer]}", "factorial"
+        )
 
 
 @pytest.mark.parametrize("rule", design.RULES)

@@ -81,7 +81,9 @@ def test_a_run_prints_where_the_records_are_first_and_ends_with_the_table_and_wh
 
 def test_progress_is_in_plain_lines_when_the_output_is_no_terminal(first_run):
     assert re.search(r"^0/4 trials complete$", first_run, flags=re.MULTILINE)
-    assert re.search(r"^4/4  \w+, seed \d: accuracy \d+\.\d\d % \(.+ s\); best so far \w+ ", first_run, flags=re.MULTILINE)
+    assert re.search(
+        r"^4/4  \w+, seed \d: accuracy \d+\.\d\d % \(.+ s\); best so far \w+ ", first_run, flags=re.MULTILINE
+    )
 
 
 def test_a_second_run_trains_nothing_and_prints_the_same_table(first_run, folder):
@@ -195,7 +197,7 @@ def test_after_ctrl_c_the_same_command_goes_on_where_it_stopped(tmp_path):
     ) as process:  # fmt: skip
         for line in process.stdout:
             if line.startswith("2/8"):
-                os.killpg(process.pid, signal.SIGINT)      # as a terminal does: the whole group gets it
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group gets it
                 break
         clock = time.monotonic()
         rest = process.stdout.read()

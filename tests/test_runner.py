@@ -40,7 +40,9 @@ def study(tmp_path, monkeypatch, request):
     """Return a function that writes a study, under a name of this test's own, and reads it."""
     monkeypatch.chdir(tmp_path)
 
-    def write(text=STUDY, name=request.node.name.partition("[")[0][:60]):
+    own_name = request.node.name.partition("[")[0][:60]
+
+    def write(text=STUDY, name=own_name):
         path = tmp_path / f"{name}.yml"
         path.write_text(text, "utf-8")
         return ablate.read_study(path.name)
@@ -138,7 +140,8 @@ def test_a_crashing_trial_fails_with_its_traceback_and_the_others_go_on(study, r
 
     (failed,) = outcome.failed
     assert (failed.trial.setting.label, failed.trial.seed) == ("se", 1)
-    assert "in crash" in failed.error and failed.error.strip().endswith("ZeroDivisionError: on purpose")
+    assert "in crash" in failed.error
+    assert failed.error.strip().endswith("ZeroDivisionError: on purpose")
     assert len(outcome.runs) == 6
     frame = ablate.summary.summarise(Place(runs), content.name).frame
     assert frame["state"].value_counts().to_dict() == {"complete": 5, "failed": 1}
@@ -232,7 +235,9 @@ def test_the_same_name_from_another_file_is_refused(study, runs, tmp_path):
     content = study()
     run(content, runs)
 
-    with pytest.raises(StoreError, match=r"has been run from .*\.yml; this one is elsewhere\.yml: give it another name"):
+    with pytest.raises(
+        StoreError, match=r"has been run from .*\.yml; this one is elsewhere\.yml: give it another name"
+    ):
         run(replace(content, path="elsewhere.yml"), runs)
 
 
@@ -253,7 +258,7 @@ def test_a_study_that_is_being_run_is_refused_with_the_process_that_runs_it(stud
         assert process.stdout.readline().strip() == "held"
         with pytest.raises(StoreError, match=f"is being run by process {process.pid} on "):
             run(content, runs)
-        process.kill()     # the lease of a killed process is free at once
+        process.kill()  # the lease of a killed process is free at once
 
     assert len(run(content, runs).frame) == 6
 

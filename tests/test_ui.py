@@ -50,7 +50,7 @@ def server(tmp_path_factory):
             yield address
         finally:
             process.terminate()
-            subprocess.run(["pkill", "-f", f"port {port}"], check=False)     # the server's own workers
+            subprocess.run(["pkill", "-f", f"port {port}"], check=False)  # the server's own workers
 
 
 def ask(server, path, body=None):

@@ -59,15 +59,22 @@ def fingerprint(choice: Choice) -> str:
     return load(choice).fingerprint
 
 
-def stratified(targets: NDArray[np.int64], n: int, *, rng: np.random.Generator) -> NDArray[np.int64]:
+def stratified(targets: NDArray[np.int64], n: int, *, split: int) -> NDArray[np.int64]:
     """Return `n` indices in random order, with as equal a share of every class as there can be.
 
+    Args:
+        targets: the class of each image.
+        n: how many.
+        split: which draw.
+
     Raises:
-        DataError: if there are fewer images than asked for.
+        DataError: if there are fewer images than asked for, or `split` is negative.
     """
     if not 1 <= n <= len(targets):
         raise DataError(f"train: {n} is out of range: there are {len(targets)} images")
-    order = rng.permutation(len(targets))
+    if split < 0:
+        raise DataError(f"split: {split} is out of range: at least 0")
+    order = np.random.default_rng(split).permutation(len(targets))
     rank = np.zeros(len(targets), dtype=np.int64)  # how many of the same class stand before
     for label in np.unique(targets):
         mine = order[targets[order] == label]
@@ -79,6 +86,6 @@ def stratified(targets: NDArray[np.int64], n: int, *, rng: np.random.Generator) 
 def standardised(train: NDArray[np.floating], test: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
     """Yield both parts with the training part's mean taken away and its deviation divided out, per channel."""
     mean = train.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
-    deviation = train.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
+    deviation = np.maximum(train.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64), 1e-8)
     for part in (train, test):
-        yield ((part - mean) / np.maximum(deviation, 1e-8)).astype(np.float32)
+        yield ((part - mean.astype(np.float32)) / deviation.astype(np.float32)).astype(np.float32, copy=False)

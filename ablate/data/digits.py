@@ -1,5 +1,6 @@
 """Handwritten digits that come with scikit-learn."""
 
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,20 +22,22 @@ def digits(*, train: int = 1000, split: int = 0) -> Images:
         split: which draw.
 
     Raises:
-        DataError: if `train` leaves nothing to train or test on.
+        DataError: if `train` leaves nothing to train or test on, or `split` is negative.
     """
     # scikit-learn takes 1.5 s to import; its file is read where it lies.
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise DataError("digits: scikit-learn, which ships them, is not installed")
-    table = np.loadtxt(
-        Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",", dtype=np.float32
-    )
+    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    try:
+        table = np.loadtxt(path, delimiter=",", dtype=np.float32)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise DataError(f"digits: {path} cannot be read: {error}") from None
     inputs = table[:, :-1].reshape(-1, 1, 8, 8) / np.float32(16)
     targets = table[:, -1].astype(np.int64)
     if train >= len(targets):
         raise DataError(f"digits: train: {train} leaves nothing to test on: there are {len(targets)} images")
-    chosen = stratified(targets, train, rng=np.random.default_rng(split))
+    chosen = stratified(targets, train, split=split)
     rest = np.setdiff1d(np.arange(len(targets)), chosen)
     train_inputs, test_inputs = standardised(inputs[chosen], inputs[rest])
     return Images(train_inputs, targets[chosen], test_inputs, targets[rest], n_classes=10)

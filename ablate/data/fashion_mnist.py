@@ -1,6 +1,7 @@
 """Fashion-MNIST from its four published files."""
 
 import gzip
+import math
 import os
 import zlib
 from pathlib import Path
@@ -42,8 +43,14 @@ def fashion_mnist(*, path: str | None = None, train: int = 60000, split: int = 0
             "download them from github.com/zalandoresearch/fashion-mnist and give the folder as `path`"
         )
     train_images, train_targets, test_images, test_targets = (_read(folder / name, n) for name, n in FILES.items())
+    for images, labels, name in (
+        (train_images, train_targets, "train-labels-idx1-ubyte.gz"),
+        (test_images, test_targets, "t10k-labels-idx1-ubyte.gz"),
+    ):
+        if len(images) != len(labels) or labels.size == 0 or labels.max() > 9:
+            raise DataError(f"fashion-mnist: {folder / name} does not belong to its images: {len(labels)} labels")
     targets = train_targets.astype(np.int64)
-    chosen = np.sort(stratified(targets, train, rng=np.random.default_rng(split)))
+    chosen = np.sort(stratified(targets, train, split=split))
     inputs = [(images[:, None] / np.float32(255)).astype(np.float32) for images in (train_images[chosen], test_images)]
     train_inputs, test_inputs = standardised(*inputs)
     return Images(train_inputs, targets[chosen], test_inputs, test_targets.astype(np.int64), n_classes=10)
@@ -65,11 +72,11 @@ def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"fashion-mnist: {path} is damaged: {error}") from None
-    header = np.frombuffer(content[: 4 + 4 * dimensions], dtype=">u4")
-    if len(header) != 1 + dimensions or header[0] != 0x0800 + dimensions:
+    start = 4 + 4 * dimensions
+    if len(content) < start or int.from_bytes(content[:4], "big") != 0x0800 + dimensions:
         raise DataError(f"fashion-mnist: {path} is no idx file of bytes with {dimensions} dimensions")
-    sizes = [int(size) for size in header[1:]]
-    body = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dimensions)
-    if body.size != int(np.prod(sizes)):
+    sizes = [int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4)]
+    body = np.frombuffer(content[start:], dtype=np.uint8)
+    if body.size != math.prod(sizes):
         raise DataError(f"fashion-mnist: {path} is damaged: {body.size} bytes for sizes {sizes}")
     return body.reshape(sizes)

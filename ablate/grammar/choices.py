@@ -73,11 +73,11 @@ class Blocks:
         if not self._can_expand(f"{place}.{name}", lists):
             return []
         own_label = self._own_label(f"{place}.{name}.label", name, options, several=_size(lists) > 1)
-        choices = []
+        choices: list[Choice] = []
         for values in product(*lists.values()):
             given = dict(zip(lists, values, strict=True))
             filled = read_options(self.problems, f"{place}.{name}", entry, given)
-            if filled is None:
+            if filled is None or own_label is None:
                 continue  # the next expansion may have a problem of its own
             text = ", ".join(f"{key}={written(value)}" for key, value in given.items())
             choices.append(Choice(name, filled, label=own_label or (f"{name}({text})" if text else name)))
@@ -91,7 +91,8 @@ class Blocks:
             self.problems.add(place, f"its lists multiply to {_size(lists):,} choices; at most {MOST_EXPANSIONS:,}")
         return 0 < _size(lists) <= MOST_EXPANSIONS
 
-    def _own_label(self, place: str, name: str, options: Mapping[str, Any], *, several: bool) -> str:
+    def _own_label(self, place: str, name: str, options: Mapping[str, Any], *, several: bool) -> str | None:
+        """Return the label that the file gives, "" if it gives none, None if that cannot be one."""
         if "label" not in options:
             return ""
         label = options["label"]
@@ -103,14 +104,13 @@ class Blocks:
             self.problems.add(place, f"{label!r} is the name of another choice")
         else:
             return label
-        return ""
+        return None
 
 
 def read_options(
     problems: Problems, place: str, entry: Entry, given: Mapping[str, Any]
 ) -> tuple[tuple[str, Value], ...] | None:
     """Check options against a signature and fill in its defaults; None if anything is wrong."""
-    before = len(problems)
     wrong = False
     for name, value in given.items():
         if name not in entry.options:
@@ -123,7 +123,7 @@ def read_options(
         if option.required and name not in given:
             problems.add(place, f"option {name!r} of {entry.name!r} is missing")
             wrong = True
-    if wrong or len(problems) > before:
+    if wrong:
         return None
     return tuple((name, fitted(option, given.get(name, option.default))) for name, option in entry.options.items())
 

@@ -35,7 +35,9 @@ def read_metric(
     if unit not in ("", "fraction"):
         problems.add(f"{place}.{name}.unit", unknown("unit", unit, ["fraction"]))
     if not re.fullmatch(r"[\w .:/-]+", name) or name in RESERVED:
-        problems.add(place, f"a score cannot be called {name!r}: letters, digits and _-./: only, no column of the frame")
+        problems.add(
+            place, f"a score cannot be called {name!r}: letters, digits and _-./: only, no column of the frame"
+        )
     if name in catalogue.names("metric"):
         problems.add(place, f"{name!r} is known already: write its name alone")
     elif not own_training:

@@ -1,0 +1,195 @@
+"""From a setting to its network, and settings that compute the same."""
+
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ablate import build, config, design, worker
+from ablate.design import Job
+from blocks import catalogue
+from blocks.attention import SqueezeExcite
+
+CATALOGUE = catalogue.read()
+NETWORK = CATALOGUE.find("network", "resnet")
+
+
+def job(slots, *, network="{resnet: {depth: 4, width: 8, stages: 1}}", rule="one-at-a-time", data="digits"):
+    text = f"network: {network}\ndata: {{{data}: {{train: 100}}}}\nslots: {slots}\ndesign: {rule}\n"
+    study = config.parse_study(text, path=Path("s.yml"))
+    return Job(study, design.plan(study))
+
+
+def problems(slots, **options):
+    return worker.inspect(job(slots, **options)).problems
+
+
+def test_a_setting_becomes_the_network_that_it_names():
+    made = job("{attention: [none, {se: {reduction: 4}}], kernel: [3, 5], norm: [batch, layer]}", rule="factorial")
+    setting = made.plan.settings[-1]
+
+    network = build.network(made.study, setting, in_channels=1, n_classes=7)
+
+    assert setting.label == "attention=se(reduction=4), kernel=5, norm=layer"
+    (attention,) = (module for module in network.modules() if isinstance(module, SqueezeExcite))
+    assert attention.squeeze.out_features == 2
+    assert network.stages[0][0].conv1.kernel_size == (5, 5)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 7)
+
+
+def test_a_network_argument_that_is_a_slot_comes_from_the_setting():
+    made = job("{depth: [4, 6], width: [8, 16]}", network="{resnet: {stages: 1}}")
+    networks = {
+        s.label: build.network(made.study, s, in_channels=1, n_classes=7) for s in made.plan.settings
+    }  # fmt: skip
+
+    assert {label: (len(n.stages[0]), n.head.in_features) for label, n in networks.items()} == {
+        "reference": (1, 8), "depth=6": (2, 8), "width=16": (1, 16),
+    }  # fmt: skip
+
+
+def test_slots_of_the_training_and_the_data_do_not_change_the_network():
+    made = job("{recipe.epochs: [1, 2], data.split: [0, 1]}")
+
+    shapes = [
+        [tuple(p.shape) for p in build.network(made.study, s, in_channels=1, n_classes=7).parameters()]
+        for s in made.plan.settings
+    ]
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
+def test_a_setting_starts_from_the_networks_it_is_compared_with():
+    made = job("{conv: [dense, depthwise], mix: {choices: [none, pointwise], when: {conv: depthwise}}}")
+    chain = build.starts(made.study, made.plan, made.plan.settings[-1], in_channels=1, n_classes=7)
+
+    kinds = [(type(n.stages[0][0].conv1).__name__, type(n.stages[0][0].mix1).__name__) for n in (b() for b in chain)]
+    assert kinds == [
+        ("DenseConvolution", "Nothing"), ("DepthwiseConvolution", "Nothing"),
+        ("DepthwiseConvolution", "PointwiseConvolution"),
+    ]  # fmt: skip
+
+
+# An ablation that changes nothing
+
+
+@pytest.mark.parametrize(
+    ("slots", "first", "second"),
+    [
+        ("{conv: [dense, {grouped: {groups: 1}}]}", "dense", "grouped(groups=1)"),
+        ("{mix: [none, {shuffle: {groups: 8}}]}", "none", "shuffle(groups=8)"),
+        ("{mix: [none, {shuffle: {groups: 1}}]}", "none", "shuffle(groups=1)"),
+        ("{norm: [layer-chw, {group: {groups: 1}}]}", "layer-chw", "group(groups=1)"),
+        ("{norm: [{instance: {affine: true}}, {group: {groups: 8}}]}", "instance(affine=true)", "group(groups=8)"),
+        ("{conv: [{grouped: {groups: 8}}, depthwise]}", "grouped(groups=8)", "depthwise"),
+        ("{attention: [none, {eca: {kernel: 3}}, eca]}", "eca(kernel=3)", "eca"),
+        ("{conv: [{grouped: {groups: 1}}, {grouped: {groups: 2}}, dense]}", "grouped(groups=1)", "dense"),
+    ],
+)
+def test_two_settings_that_compute_the_same_network_are_refused(slots, first, second):
+    assert problems(slots) == (
+        (
+            f"settings {first!r} and {second!r} compute the same network: an ablation that changes nothing; "
+            "leave one of them out"
+        ),
+    )
+
+
+def test_a_pair_that_is_the_same_is_found_under_other_choices_too():
+    found = problems("{conv: [dense, {grouped: {groups: 1}}], attention: [none, eca]}", rule="factorial")
+
+    assert len(found) == 2
+
+
+def honest(slot):
+    """Return pairs of choices of a slot, each with an option that fits eight channels."""
+    fitting = {"se": "{se: {reduction: 4}}", "cbam": "{cbam: {reduction: 4}}", "group": "{group: {groups: 4}}"}
+    return list(combinations([fitting.get(name, name) for name in CATALOGUE.names(slot)], 2))
+
+
+@pytest.mark.parametrize(
+    ("slot", "first", "second"), [(slot, *pair) for slot in NETWORK.slots for pair in honest(slot)]
+)
+def test_two_choices_of_the_catalogue_are_two_networks(slot, first, second):
+    assert problems(f"{{{slot}: [{first}, {second}]}}") == ()
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [
+        "{attention: [{cbam: {reduction: 4, order: [channel-first, spatial-first]}}]}",
+        "{attention: [{cbam: {reduction: 4, pool: [both, avg, max]}}]}",
+        "{attention: [{eca: {kernel: [3, 5]}}]}",
+        "{norm: [{group: {groups: [2, 4]}}]}",
+        "{mix: [none, {shuffle: {groups: [2, 4]}}]}",
+        "{kernel: [3, 5]}",
+        "{recipe.label_smoothing: [0.0, 0.1], recipe.augment: [none, flip]}",
+        "{data.split: [0, 1]}",
+    ],
+)
+def test_choices_with_equal_tensors_that_compute_something_else_are_no_pair(slots):
+    assert problems(slots) == ()
+
+
+class Branch(nn.Module):
+    """A branch that starts at nothing, of one of two kinds."""
+
+    def __init__(self, *, sigmoid):
+        super().__init__()
+        self.gain = nn.Parameter(torch.zeros(3))
+        self.head = nn.Linear(3, 2)
+        self.sigmoid = sigmoid
+
+    def forward(self, x):
+        x = x.mean((2, 3))
+        return self.head(x + self.gain * (x.sigmoid() if self.sigmoid else x.relu()))
+
+
+def test_a_branch_that_starts_at_nothing_cannot_hide_what_it_does():
+    networks = {"sigmoid": Branch(sigmoid=True), "relu": Branch(sigmoid=False), "again": Branch(sigmoid=False)}
+    x = torch.randn(2, 3, 4, 4)
+    for network in networks.values():
+        network.load_state_dict(networks["relu"].state_dict())
+
+    assert torch.equal(networks["sigmoid"](x), networks["relu"](x)), "as they are built, they cannot be told apart"
+    assert build.inert_pairs(networks, (3, 4, 4), dict.fromkeys(networks)) == [("relu", "again")]
+
+
+def test_settings_that_differ_in_training_alone_are_no_pair():
+    networks = {"first": Branch(sigmoid=True), "second": Branch(sigmoid=True)}
+
+    assert build.inert_pairs(networks, (3, 4, 4), {"first": "flip", "second": "none"}) == []
+    assert build.inert_pairs(networks, (3, 4, 4), {"first": "flip", "second": "flip"}) == [("first", "second")]
+
+
+def test_looking_for_pairs_leaves_the_global_random_state_alone():
+    networks = {"a": Branch(sigmoid=True), "b": Branch(sigmoid=False)}
+    before = torch.get_rng_state()
+
+    build.inert_pairs(networks, (3, 4, 4), {"a": 0, "b": 0})
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_every_setting_that_cannot_be_built_is_named_with_the_blocks_own_words():
+    found = problems(
+        "{norm: [batch, {group: {groups: [3, 5]}}], kernel: [3, 4], attention: [none, {se: {reduction: 99}}]}"
+    )
+
+    assert found == (
+        (
+            "setting 'norm=group(groups=3)' cannot be built: group: groups=3 does not divide 8 channels; "
+            "1, 2, 4, 8 would fit"
+        ),
+        (
+            "setting 'norm=group(groups=5)' cannot be built: group: groups=5 does not divide 8 channels; "
+            "1, 2, 4, 8 would fit"
+        ),
+        "setting 'kernel=4' cannot be built: dense: kernel=4 has no middle pixel; 3 or 5 would fit",
+        (
+            "setting 'attention=se(reduction=99)' cannot be built: se: reduction=99 leaves no unit for 8 channels; "
+            "1 to 8 would fit"
+        ),
+    )
