@@ -1,7 +1,8 @@
 """Setting → network; every setting tried out before anything trains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from torch import Generator, Tensor, nn
 from ablate.design import Plan
 from ablate.study import Setting, Study
 from blocks import catalogue
+
+PROBE_BATCH = 4
 
 
 def network(study: Study, setting: Setting, *, in_channels: int, n_classes: int) -> nn.Module:
@@ -30,34 +33,27 @@ def network(study: Study, setting: Setting, *, in_channels: int, n_classes: int)
     return built
 
 
-def inert_pairs(
-    networks: Mapping[str, nn.Module], shape: Sequence[int], alike: Mapping[str, object]
-) -> list[tuple[str, str]]:
+def signature(network: nn.Module) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the names and shapes of all tensors: networks that differ in them are no candidates for an inert pair."""
+    return tuple((name, tuple(tensor.shape)) for name, tensor in network.state_dict().items())
+
+
+def inert_pairs(networks: Mapping[str, Callable[[], nn.Module]], shape: Sequence[int]) -> list[tuple[str, str]]:
     """Return the pairs of settings that compute the same function of the same parameters.
 
     All tensors of a pair are filled with the same random values, so that a branch that starts at zero cannot hide what
     it does; then both see the same batch, in training and in evaluation.
 
     Args:
-        networks: for each label, its network.
+        networks: for each label, what builds its network; all of one signature.
         shape: of one input (channels, height, width).
-        alike: for each label, what else a setting varies (recipe, data); only equals are compared.
     """
-    groups: dict[object, list[str]] = {}
-    for label, module in networks.items():
-        tensors = tuple((name, tuple(tensor.shape)) for name, tensor in module.state_dict().items())
-        groups.setdefault((tensors, alike[label]), []).append(label)
-    pairs = []
-    for labels in groups.values():
-        if len(labels) > 1:
-            answers = {label: _answers(networks[label], shape) for label in labels}
-            pairs += [
-                (first, second)
-                for i, first in enumerate(labels)
-                for second in labels[i + 1 :]
-                if all(_same(a, b) for a, b in zip(answers[first], answers[second], strict=True))
-            ]
-    return pairs
+    answers = {label: _answers(build(), shape) for label, build in networks.items()}
+    return [
+        (first, second)
+        for first, second in combinations(answers, 2)
+        if all(_same(a, b) for a, b in zip(answers[first], answers[second], strict=True))
+    ]
 
 
 def _answers(module: nn.Module, shape: Sequence[int]) -> list[Tensor]:
@@ -70,7 +66,7 @@ def _answers(module: nn.Module, shape: Sequence[int]) -> list[Tensor]:
             fan_in = max(1, parameter.numel() // max(1, parameter.shape[0] if parameter.dim() else 1))
             noise = torch.randn(parameter.shape, generator=rng, dtype=torch.float64)
             parameter.copy_(noise / fan_in**0.5 + (1.0 if parameter.dim() == 1 else 0.0))
-        batch = torch.randn((4, *shape), generator=rng, dtype=torch.float64)
+        batch = torch.randn((PROBE_BATCH, *shape), generator=rng, dtype=torch.float64)
         return [module.train()(batch), module.eval()(batch)]
 
 

@@ -7,9 +7,9 @@ import platform
 import re
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -19,11 +19,9 @@ from torch.optim import SGD
 from ablate import build, cost, data, seeding
 from ablate.design import Inspection, Job
 from ablate.errors import AblateError, DivergedError
-from ablate.study import Choice, Cost, Run, RunState, Setting, Study, Trial
+from ablate.study import RESERVED, Choice, Cost, Run, RunState, Setting, Study, Trial
 from ablate.tasks.classification import Samples
 from ablate.train import train
-
-RESERVED = ("study", "setting", "seed", "state", "params", "macs", "latency_ms", "seconds", "started", "run_id")
 
 
 def start() -> None:
@@ -49,34 +47,41 @@ def hardware(study: Study) -> str:
 def inspect(job: Job) -> Inspection:
     """Build every setting, count its cost, and find settings that compute the same network."""
     start()
-    study, plan = job.study, job.plan
+    study = job.study
     problems: list[str] = []
     costs: dict[str, Cost] = {}
-    real: dict[str, nn.Module] = {}
-    varied: dict[str, object] = {}
-    shape = (0, 0, 0)
-    for setting in plan.settings:
+    candidates: dict[object, list[Setting]] = {}
+    for setting in job.plan.settings:
         try:
-            images = data.load(study.data_of(setting))
-            shape = images.shape
+            shape = data.load(study.data_of(setting)).shape
             with torch.device("meta"):
                 network = _network(job, setting)
             costs[setting.label] = Cost(cost.parameters(network), cost.macs(network, shape))
-            real[setting.label] = _network(job, setting)
-            varied[setting.label] = (study.recipe_of(setting), study.data_of(setting), shape)
+            alike = (build.signature(network), study.recipe_of(setting), study.data_of(setting))
+            candidates.setdefault(alike, []).append(setting)
         except (ValueError, RuntimeError, AblateError) as error:
             problems.append(f"setting {setting.label!r} cannot be built: {error}")
+    for settings in candidates.values():
+        problems += _inert(job, settings) if len(settings) > 1 else ()
     if device(study).type == "cuda" and not torch.cuda.is_available():
         problems.append(f"device: {study.device!r} is asked for, but torch {torch.__version__} finds no CUDA device")
+    return Inspection(tuple(problems), costs, hardware(study) if not problems else "")
+
+
+def _inert(job: Job, settings: Sequence[Setting]) -> Iterator[str]:
+    """Name the settings of one signature that compute the same network."""
+    shape = data.load(job.study.data_of(settings[0])).shape
     try:
-        for first, second in build.inert_pairs(real, shape, varied):
-            problems.append(
-                f"settings {first!r} and {second!r} compute the same network: an ablation that changes nothing; "
-                "leave one of them out"
-            )
+        pairs = build.inert_pairs({setting.label: partial(_network, job, setting) for setting in settings}, shape)
     except (ValueError, RuntimeError) as error:
-        problems.append(f"a setting fails on a batch of shape {(4, *shape)}: {error}")
-    return Inspection(tuple(problems), costs, hardware(study))
+        labels = ", ".join(repr(setting.label) for setting in settings)
+        yield f"one of the settings {labels} fails on a batch of shape {(build.PROBE_BATCH, *shape)}: {error}"
+        return
+    for first, second in pairs:
+        yield (
+            f"settings {first!r} and {second!r} compute the same network: an ablation that changes nothing; "
+            "leave one of them out"
+        )
 
 
 def prepare(job: Job) -> None:
@@ -169,7 +174,7 @@ def _training(job: Job, network: nn.Module, trial: Trial, samples: Samples | Non
     samples = samples or _samples(job, trial.setting)
     recipe = job.study.recipe_of(trial.setting)
     if job.training is not None:
-        torch.manual_seed(seeding.derive(trial.seed, "own training"))
+        seeding.reseed(trial.seed, "own training")
         return job.training(network, samples, recipe, trial.seed)
     return train(network, samples, recipe, trial.seed, precision=job.study.precision)
 
