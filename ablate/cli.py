@@ -102,7 +102,7 @@ def run(study: str, workers: int | None, tracking: str | None, *, smoke: bool) -
     _say("")
     for path in result.write(place.root / content.name):
         _say(f"wrote {path.as_posix()}")
-    _say("browse the runs: ablate ui")
+    _say(f"browse the runs: {place.uri if place.by_server else 'ablate ui'}")
     _end(content, outcome)
 
 

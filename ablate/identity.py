@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from ablate.design import Plan
@@ -130,7 +131,13 @@ def _text(function: Callable[..., Any]) -> str:
         return textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):
         code = getattr(function, "__code__", None)
-        return repr([code.co_code.hex(), code.co_consts, code.co_names]) if code else repr(function)
+        return _code(code) if code else f"{type(function).__module__}.{type(function).__qualname__}"
+
+
+def _code(code: CodeType) -> str:
+    """Return what a compiled function does as text; the code of functions inside it in place of their addresses."""
+    constants = [_code(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
+    return repr([code.co_code.hex(), constants, code.co_names])
 
 
 def _bound(value: Any) -> Any:

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
+# With a server MLflow prints bars and signs that a Chinese Windows terminal cannot show.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow  # after its telemetry is switched off
 import sqlalchemy
@@ -56,7 +59,7 @@ class Records:
     """The runs of one study in one store; the one writer of it.
 
     Raises:
-        StoreError: from every method, if the store cannot be reached, read or written.
+        StoreError: if the store cannot be opened.
     """
 
     def __init__(self, place: Place, name: str) -> None:
@@ -87,7 +90,7 @@ class Records:
         """Open the study's parent run and note what is planned; runs that a killed parent left open are closed."""
         experiment = self._experiment or self._create_experiment()
         tags = {
-            "ablate.kind": "study", "ablate.path": study.path, "mlflow.note.content": study.question,
+            "ablate.kind": "study", "ablate.path": study.path, "mlflow.note.content": f"{study.question}\n\n{study.notes}".strip(),
             **self._circumstances(hardware), **dict(study.tags),
         }  # fmt: skip
         if self._parent is None:

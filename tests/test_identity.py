@@ -251,6 +251,23 @@ def test_a_training_function_that_repeats_gives_the_same_identities():
     assert identities(training=Trainer(1)) == identities(training=Trainer(1))
 
 
+def test_a_training_function_without_source_has_the_same_identity_in_every_process():
+    program = "\n".join(
+        [
+            "exec(compile('def f(a):\\n    g = lambda x: [y for y in x]\\n    return g(a)', '<no file>', 'exec'))",
+            "from ablate.identity import _source_of",
+            "print(_source_of(f))",
+        ]
+    )
+    answers = {
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    }
+
+    assert len(answers) == 1
+    assert "0x" not in answers.pop()
+
+
 def test_blocks_count_under_a_training_function_of_the_users_own_too(monkeypatch):
     hashed = []
     monkeypatch.setattr(identity.catalogue, "fingerprint", lambda paths: hashed.append({p.name for p in paths}) or "")
