@@ -144,6 +144,8 @@ def plan(study: str, workers: int | None, tracking: str | None) -> None:
     forecast = runner.forecast(content, _place(tracking))
     _say(f"Study {content.name}: {content.question}".rstrip(": "))
     _say(f"Network {_described(content.network)}; data {_described(content.data)}; metric {content.metric.name}.")
+    left = [f"{name} {default}" for name, default in _defaults(content).items()]
+    _say(f"Slots left at the network's default: {', '.join(left) or 'none'}.")
     given = {f"recipe.{name}" for name in content.reference.of("recipe")}
     recipe = (f"{k} {v}" for k, v in vars(content.recipe).items() if v is not None and f"recipe.{k}" not in given)
     _say(f"Recipe: {', '.join(recipe)}.")
@@ -293,6 +295,14 @@ def _name(study: str) -> str:
     return _read(study).name if study.endswith((".yml", ".yaml")) else study
 
 
+def _defaults(study: "Study") -> dict[str, str]:
+    """Return the slots of the network that the study does not name, with what fills them."""
+    from blocks import catalogue
+
+    slots = catalogue.read("blocks", "ablate.data", "ablate.tasks").find("network", str(study.network.name)).slots
+    return {name: default for name, default in slots.items() if name not in {slot.name for slot in study.slots}}
+
+
 def _described(choice: Any) -> str:
     options = ", ".join(f"{name} {_value(value)}" for name, value in choice.options if value is not None)
     return f"{choice.label} ({options})" if options else str(choice.label)
@@ -324,7 +334,7 @@ def _progress(study: "Study") -> "Iterator[Callable[[Progress], None]]":
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+    columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}", markup=False))
     with Bar(*columns, console=Console(), transient=True) as bar:
         task = bar.add_task("", total=None, said="starting workers")
 

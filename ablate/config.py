@@ -167,6 +167,8 @@ def _check_name(name: str, problems: Problems) -> None:
     fits = re.fullmatch(r"[^/\\:*?\"<>|]{1,100}", name) and name.isprintable() and name == name.strip().rstrip(".")
     if not fits or re.fullmatch(devices, name, re.IGNORECASE):
         problems.add("name", f"{name!r} cannot name a folder")
+    elif re.fullmatch(r"default|artifacts|mlflow\.db.*", name, re.IGNORECASE):
+        problems.add("name", f"{name!r} is taken by the records themselves")
 
 
 def _content(text: str, problems: Problems) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import pickle
 import textwrap
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +18,7 @@ from ablate.study import Choice, Setting, Study, Trial
 from blocks import catalogue
 
 # The engine's own part in a score; what only watches, records or prints is left out.
-ENGINE = ("build.py", "seeding.py")
+ENGINE = ("build.py", "worker.py", "seeding.py")
 TRAINING = ("train.py",)
 
 
@@ -109,28 +110,48 @@ def _source(study: Study, settings: tuple[Setting, ...], our_training: bool) -> 
     return catalogue.fingerprint(tuple(sorted(files)))
 
 
-def _source_of(function: Callable[..., Any]) -> list[Any]:
-    """Return what tells training functions apart: source, or code where there is none to read, and values bound to it.
+def _source_of(function: Callable[..., Any], seen: frozenset[int] = frozenset()) -> list[Any]:
+    """Return what tells training functions apart: source, values bound to it, and globals of its module that it reads.
 
-    A function that it calls is no part of this, unless it is bound.
+    What it calls in other modules is no part of this.
     """
+    if id(function) in seen:
+        return []
+    seen |= {id(function)}
     if isinstance(function, partial):
-        bound = [function.args, sorted(function.keywords.items())]
-        return [_source_of(function.func), _bound(bound)]
-    inner = inspect.unwrap(function)
-    if not inspect.isroutine(inner):  # an object that can be called
-        return [_text(type(inner).__call__), _bound(sorted(getattr(inner, "__dict__", {}).items()))]
-    closure = [cell.cell_contents for cell in getattr(inner, "__closure__", None) or ()]
-    defaults = [getattr(inner, "__defaults__", None), getattr(inner, "__kwdefaults__", None)]
-    owner = sorted(getattr(getattr(inner, "__self__", None), "__dict__", {}).items())
-    return [_text(inner), _bound(closure), _bound(defaults), _bound(owner)]
+        return [_source_of(function.func, seen), _bound([function.args, sorted(function.keywords.items())], seen)]
+    if not inspect.isroutine(function):  # an object that can be called
+        return [_source_of(type(function).__call__, seen), _bound(getattr(function, "__dict__", {}), seen)]
+    code = getattr(function, "__code__", None)
+    closure = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    defaults = [getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)]
+    owner = getattr(getattr(function, "__self__", None), "__dict__", {})
+    read = {
+        name: value
+        for name, value in getattr(function, "__globals__", {}).items()
+        if code is not None and name in _names(code) and _is_own(value, function)
+    }
+    return [_text(function), *(_bound(value, seen) for value in (closure, defaults, owner, sorted(read.items())))]
+
+
+def _names(code: CodeType) -> set[str]:
+    """Return the names that a function and the functions inside it look up."""
+    inner = (_names(value) for value in code.co_consts if isinstance(value, CodeType))
+    return set(code.co_names).union(*inner)
+
+
+def _is_own(value: Any, function: Callable[..., Any]) -> bool:
+    """Tell whether a global is a value, or a function of the same module; modules and classes are not looked into."""
+    if inspect.isroutine(value):
+        return getattr(value, "__module__", None) == getattr(function, "__module__", "")
+    return not inspect.ismodule(value) and not inspect.isclass(value)
 
 
 def _text(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
     try:
-        return textwrap.dedent(inspect.getsource(function))
+        return textwrap.dedent(inspect.getsource(code if code is not None else function))
     except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
         return _code(code) if code else f"{type(function).__module__}.{type(function).__qualname__}"
 
 
@@ -140,17 +161,21 @@ def _code(code: CodeType) -> str:
     return repr([code.co_code.hex(), constants, code.co_names])
 
 
-def _bound(value: Any) -> Any:
-    """Return a bound value as JSON can hold it; of an object, its type, as its address says nothing."""
+def _bound(value: Any, seen: frozenset[int]) -> Any:
+    """Return a bound value as JSON can hold it; of what cannot be pickled its type, as its address says nothing."""
     if isinstance(value, list | tuple):
-        return [_bound(item) for item in value]
+        return [_bound(item, seen) for item in value]
     if isinstance(value, dict):
-        return [[str(key), _bound(item)] for key, item in value.items()]
+        return [[str(key), _bound(item, seen)] for key, item in value.items()]
     if value is None or isinstance(value, str | int | float):
         return value
-    if inspect.isroutine(value):
-        return _text(value)
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    if inspect.isroutine(value) or isinstance(value, partial):
+        return _source_of(value, seen)
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    try:
+        return [kind, hashlib.sha256(pickle.dumps(value, protocol=4)).hexdigest()]
+    except Exception:  # noqa: BLE001  # objects raise what they like when they cannot be pickled
+        return kind
 
 
 def _hash(value: Any) -> str:

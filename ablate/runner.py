@@ -37,6 +37,9 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
 }
 
+# After this long without work a process ends by itself: a parent that was killed cannot end it.
+IDLE_SECONDS = 120
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -105,7 +108,11 @@ class Workers:
         self._pool = self._new()
 
     def _new(self) -> ProcessPoolExecutor | None:
-        return ProcessPoolExecutor(self.n, initializer=_ignore_interrupts, env=ENVIRONMENT) if self.n else None
+        return (
+            ProcessPoolExecutor(self.n, timeout=IDLE_SECONDS, initializer=_ignore_interrupts, env=ENVIRONMENT)
+            if self.n
+            else None
+        )
 
     def submit(self, name: str, *arguments: Any, **options: Any) -> Future[Any]:
         """Run a function of `ablate.worker` and return its future."""
@@ -232,6 +239,7 @@ def run_study(
         outcome = Outcome(len(trials), len(trials) - len(pending))
         if not pending and records:
             records.begin(study, job.plan, trials)
+            _measure_latencies(job, staff, records)  # those that an earlier call could not come to
             records.end()
             return outcome
         found: Inspection = inspection.result()

@@ -93,9 +93,11 @@ def summarise(place: Place, name: str) -> Summary:
     notes = []
     if n_stale:
         notes.append(
-            f"{n_stale} earlier runs are left out: what they did is no longer what the study asks for "
-            "(its settings, recipe, data, a block's source code or torch have changed)."
+            f"{n_stale} earlier run{'s are' if n_stale > 1 else ' is'} left out: what they did is not what the study "
+            "asks for now (its settings, seeds, recipe, data, a block's source code or torch have changed)."
         )
+    if any(slot.startswith("data.") for slot in planned["slots"]):
+        notes.append("Settings that differ in data.* may be tested on different images: see the data set.")
     table = comparison_table(
         frame,
         study=planned["study"],
@@ -141,8 +143,12 @@ def write(path: Path, content: str) -> Path:
     Raises:
         StoreError: if it cannot be written.
     """
+    path = path.resolve() if path.is_symlink() else path
     beside = path.with_name(path.name + ".part")
     try:
+        if path.exists() and not path.is_file():  # /dev/stdout
+            path.write_text(content, encoding="utf-8", newline="\n")
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(content, encoding="utf-8", newline="\n")
         return beside.replace(path)

@@ -1,11 +1,13 @@
 """The record: every run is an MLflow run, and MLflow is the only record."""
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import platform
 import re
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -72,6 +74,11 @@ class Records:
             self._experiment: Experiment | None = self._client.get_experiment_by_name(name)
         except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
             raise StoreError(f"the store {place.address} cannot be opened: {_first_line(error)}") from error
+        if self._experiment is not None and self._experiment.lifecycle_stage == "deleted":
+            raise StoreError(
+                f"the experiment {name!r} has been deleted in MLflow: restore it (mlflow experiments restore "
+                f"--experiment-id {self._experiment.experiment_id}), or give the study another name"
+            )
         self._parent = self._find_parent()
         self._tags: dict[str, str] | None = None
 
@@ -111,6 +118,10 @@ class Records:
         if self._parent is not None:
             status = "KILLED" if killed else "FAILED" if failed else "FINISHED"
             self._client.set_terminated(self._parent.info.run_id, status)
+        if self.place.uri is None:
+            # All in one file at rest, so that whoever copies the database copies everything.
+            with contextlib.closing(sqlite3.connect(self.place.database)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def plan(self) -> dict[str, Any]:
         """Return what was planned when the study was last run."""
@@ -150,10 +161,13 @@ class Records:
             Param("seed", str(trial.seed)),
             Param("network", study.network.label),
             Param("data", study.data.label),
+            Param("precision", study.precision),
         ]
+        params += [Param(f"network.{k}", str(v)) for k, v in study.network.options if k not in trial.setting]
+        params += [Param(f"data.{k}", str(v)) for k, v in study.data.options if f"data.{k}" not in trial.setting]
         params += [
             Param(f"recipe.{name}", str(value))
-            for name, value in vars(study.recipe_of(trial.setting)).items()
+            for name, value in vars(study.recipe_of(trial.setting).filled()).items()
             if f"recipe.{name}" not in trial.setting
         ]
         for first in range(0, len(metrics), 800):  # a batch holds at most 1,000 entries
@@ -322,8 +336,8 @@ def studies(place: Place) -> list[str]:
     """Return the names of the studies that have been run here."""
     if place.is_new():
         return []
-    client = mlflow.MlflowClient(tracking_uri=place.address)
     try:
+        client = mlflow.MlflowClient(tracking_uri=place.address)
         return sorted(experiment.name for experiment in client.search_experiments() if experiment.name != "Default")
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise StoreError(f"the store {place.address} cannot be read: {_first_line(error)}") from error

@@ -19,7 +19,7 @@ from torch.optim import SGD
 from ablate import build, cost, data, seeding
 from ablate.design import Inspection, Job
 from ablate.errors import AblateError, DivergedError
-from ablate.study import RESERVED, Choice, Cost, Run, RunState, Setting, Study, Trial
+from ablate.study import RESERVED, Choice, Cost, Metric, Recipe, Run, RunState, Setting, Study, Trial
 from ablate.tasks.classification import Samples
 from ablate.train import train
 
@@ -34,6 +34,12 @@ def device(study: Study) -> torch.device:
     if study.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(study.device)
+
+
+def _available(where: torch.device) -> bool:
+    if where.type == "cuda":
+        return (where.index or 0) < torch.cuda.device_count()
+    return where.type != "mps" or torch.backends.mps.is_available()
 
 
 def hardware(study: Study) -> str:
@@ -63,8 +69,8 @@ def inspect(job: Job) -> Inspection:
             problems.append(f"setting {setting.label!r} cannot be built: {error}")
     for settings in candidates.values():
         problems += _inert(job, settings) if len(settings) > 1 else ()
-    if device(study).type == "cuda" and not torch.cuda.is_available():
-        problems.append(f"device: {study.device!r} is asked for, but torch {torch.__version__} finds no CUDA device")
+    if not _available(device(study)):
+        problems.append(f"device: {study.device!r} is asked for, but torch {torch.__version__} finds no such device")
     return Inspection(tuple(problems), costs, hardware(study) if not problems else "")
 
 
@@ -98,13 +104,12 @@ def execute(job: Job, trial: Trial, *, keep_weights: bool) -> Run:
     curves: dict[str, list[float]] = {}
     try:
         network = _start(job, trial.setting, trial.seed)
-        for progress in _training(job, network, trial):
+        for progress in _training(job, network, trial, job.study.recipe_of(trial.setting)):
             _note(progress.scores, curves)
-        if job.study.metric.name not in curves:
-            known = ", ".join(curves) or "none at all"
-            raise AblateError(f"the training yielded no score {job.study.metric.name!r} (yielded: {known})")
+        for metric in (job.study.metric, *job.study.metrics):
+            _check_curve(metric, curves)
         weights = _weights(network) if keep_weights else None
-    except Exception:  # noqa: BLE001  # whatever a block or a training function of the user's raises
+    except (Exception, SystemExit):  # noqa: BLE001  # whatever a block or a training function of the user's raises
         error = traceback.format_exc()
         return Run(trial, RunState.FAILED, curves, started, time.perf_counter() - clock, error)
     return Run(trial, RunState.COMPLETE, curves, started, time.perf_counter() - clock, weights=weights)
@@ -121,16 +126,14 @@ def latencies(job: Job, settings: Iterable[Setting]) -> dict[str, float]:
 def smoke(job: Job, setting: Setting) -> str:
     """Train one step of a setting and score it; return what went wrong, empty if nothing did."""
     start()
-    recipe = job.study.recipe_of(setting)
-    samples = _samples(job, setting)
-    few = _first(samples, recipe.batch)
-    brief = replace(job, study=replace(job.study, recipe=replace(job.study.recipe, epochs=1, warmup=0)))
+    recipe = replace(job.study.recipe_of(setting), epochs=1, warmup=0)
+    few = _first(_samples(job, setting), recipe.batch)
     try:
         network = _start(job, setting, job.study.seeds[0])
         curves: dict[str, list[float]] = {}
-        for progress in _training(brief, network, Trial(setting, job.study.seeds[0], ""), few):
+        for progress in _training(job, network, Trial(setting, job.study.seeds[0], ""), recipe, few):
             _note(progress.scores, curves)
-    except Exception:  # noqa: BLE001  # whatever a block raises is the answer
+    except (Exception, SystemExit):  # noqa: BLE001  # whatever a block raises is the answer
         return traceback.format_exc()
     return ""
 
@@ -170,9 +173,10 @@ def _start(job: Job, setting: Setting, seed: int) -> nn.Module:
     return seeding.initialise(chain, seed).to(device(job.study), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def _training(job: Job, network: nn.Module, trial: Trial, samples: Samples | None = None) -> Iterator[Any]:
+def _training(
+    job: Job, network: nn.Module, trial: Trial, recipe: Recipe, samples: Samples | None = None
+) -> Iterator[Any]:
     samples = samples or _samples(job, trial.setting)
-    recipe = job.study.recipe_of(trial.setting)
     if job.training is not None:
         seeding.reseed(trial.seed, "own training")
         return job.training(network, samples, recipe, trial.seed)
@@ -183,18 +187,35 @@ def _note(scores: Mapping[str, float], curves: dict[str, list[float]]) -> None:
     """Add an epoch's scores to the curves.
 
     Raises:
-        AblateError: if a score's name cannot be recorded.
+        AblateError: if a score's name cannot be recorded, or an epoch has other scores than the one before.
         DivergedError: if a score is not finite.
     """
+    if curves and set(scores) != set(curves):
+        raise AblateError(f"every epoch yields the same scores: first {', '.join(curves)}; then {', '.join(scores)}")
     for name, value in scores.items():
-        if name in RESERVED or not re.fullmatch(r"[\w .:/-]+", name):
+        if name in RESERVED or not re.fullmatch(r"\w[\w .:-]{0,199}", name) or name.startswith("slot."):
+            known = ", ".join(RESERVED)
             raise AblateError(
-                f"a score cannot be called {name!r}: letters, digits and _-./: only, and not {', '.join(RESERVED)}"
+                f"a score cannot be called {name!r}: letters, digits and _-.: only, and not {known}, slot.*"
             )
         if not math.isfinite(value):
             epoch = len(curves.get(name, ())) + 1
             raise DivergedError(f"the score {name!r} became {value} in epoch {epoch}")
         curves.setdefault(name, []).append(float(value))
+
+
+def _check_curve(metric: Metric, curves: Mapping[str, list[float]]) -> None:
+    """Refuse a trial without a score that the study asks for, or with one that cannot be what it is said to be.
+
+    Raises:
+        AblateError: saying what was yielded.
+    """
+    if metric.name not in curves:
+        known = ", ".join(curves) or "none at all"
+        raise AblateError(f"the training yielded no score {metric.name!r} (yielded: {known})")
+    last = curves[metric.name][-1]
+    if metric.unit == "fraction" and not 0 <= last <= 1:
+        raise AblateError(f"the score {metric.name!r} is {last}; it is a fraction from 0 to 1, not a percentage")
 
 
 def _samples(job: Job, setting: Setting) -> Samples:

@@ -1,10 +1,12 @@
 """What changes the identity of a trial, and what does not."""
 
+import functools
 import shutil
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -252,13 +254,11 @@ def test_a_training_function_that_repeats_gives_the_same_identities():
 
 
 def test_a_training_function_without_source_has_the_same_identity_in_every_process():
-    program = "\n".join(
-        [
-            "exec(compile('def f(a):\\n    g = lambda x: [y for y in x]\\n    return g(a)', '<no file>', 'exec'))",
-            "from ablate.identity import _source_of",
-            "print(_source_of(f))",
-        ]
-    )
+    program = """
+exec(compile("def f(a):\\n    g = lambda x: [y for y in x]\\n    return g(a)", "<no file>", "exec"))
+from ablate.identity import _source_of
+print(_source_of(f))
+"""
     answers = {
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
         for _ in range(2)
@@ -266,6 +266,62 @@ def test_a_training_function_without_source_has_the_same_identity_in_every_proce
 
     assert len(answers) == 1
     assert "0x" not in answers.pop()
+
+
+def scaled(factor):
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*arguments):
+            yield from (factor * score for score in function(*arguments))
+
+        return wrapper
+
+    return decorate
+
+
+def with_config(network, data, recipe, seed, resume=None, *, config=None):
+    yield config
+
+
+def outer(value):
+    def inner():
+        return value
+
+    def training(network, data, recipe, seed, resume=None):
+        yield inner()
+
+    return training
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (
+            partial(with_config, config=SimpleNamespace(rate=0.1)),
+            partial(with_config, config=SimpleNamespace(rate=0.5)),
+        ),
+        (outer(0.1), outer(0.7)),
+        (scaled(1)(with_config), scaled(3)(with_config)),
+    ],
+    ids=["an object bound to it", "a closure of a function it calls", "a decorator around it"],
+)
+def test_what_a_training_function_reads_indirectly_tells_it_apart(first, second):
+    assert identity._source_of(first) != identity._source_of(second)
+    assert identity._source_of(first) == identity._source_of(first)
+
+
+def test_a_global_that_a_training_function_reads_tells_it_apart(monkeypatch):
+    before = identity._source_of(reads_a_global)
+    monkeypatch.setattr(sys.modules[__name__], "RATE", 0.7)
+
+    assert identity._source_of(reads_a_global) != before
+
+
+RATE = 0.1
+
+
+def reads_a_global(network, data, recipe, seed, resume=None):
+    yield RATE
 
 
 def test_blocks_count_under_a_training_function_of_the_users_own_too(monkeypatch):

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,9 @@ def test_a_crashing_trial_fails_with_its_traceback_and_the_others_go_on(study, r
         ({"accuracy": math.inf}, "the score 'accuracy' became inf in epoch 1"),
         ({"acuracy": 0.5}, "yielded no score 'accuracy' (yielded: acuracy)"),
         ({"accuracy": 0.5, "params": 3.0}, "a score cannot be called 'params'"),
+        ({"accuracy": 97.0}, "it is a fraction from 0 to 1, not a percentage"),
+        ({"accuracy": 0.5, "val//x": 1.0}, "a score cannot be called 'val//x'"),
+        ({"accuracy": 0.5, "slot.attention": 1.0}, "a score cannot be called 'slot.attention'"),
         ({}, "yielded no score 'accuracy' (yielded: none at all)"),
     ],
 )
@@ -168,6 +172,47 @@ def test_scores_that_are_none_make_a_failed_run(study, runs, scores, says):
 
     assert len(outcome.failed) == 6
     assert says in outcome.failed[0].error
+
+
+def test_a_score_that_is_not_in_every_epoch_is_no_score(study, runs):
+    def early(network, data, recipe, seed, resume=None):
+        yield Progress(1, {"accuracy": 0.9}, {})
+        yield Progress(2, {"other": 0.1}, {})
+
+    outcome = runner.run_study(study(), Place(runs), workers=0, training=early)
+
+    assert len(outcome.failed) == 6
+    assert "every epoch yields the same scores: first accuracy; then other" in outcome.failed[0].error
+
+
+def test_a_training_function_that_exits_fails_its_trial_alone(study, runs):
+    def leave(network, data, recipe, seed, resume=None):
+        yield Progress(1, {"accuracy": 0.5}, {})
+        if seed == 1:
+            sys.exit(3)
+
+    outcome = runner.run_study(study(), Place(runs), workers=0, training=leave)
+
+    assert {run.trial.seed for run in outcome.failed} == {1}
+    assert len(outcome.runs) == 6
+
+
+def test_latency_that_an_earlier_call_could_not_come_to_is_measured_by_the_next(study, runs, monkeypatch):
+    content = study()
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "_measure_latencies", lambda *_: None)
+        runner.run_study(content, Place(runs), workers=0, training=quick)
+
+    assert (run(content, runs).frame["latency_ms"] > 0).all()
+
+
+def test_the_database_at_rest_is_one_file_that_holds_everything(study, runs, tmp_path):
+    content = study()
+    run(content, runs)
+    shutil.copytree(runs / "artifacts", tmp_path / "copy" / "artifacts")
+    shutil.copy(runs / "mlflow.db", tmp_path / "copy" / "mlflow.db")
+
+    assert len(ablate.summary.summarise(Place(tmp_path / "copy"), content.name).frame) == 6
 
 
 def test_a_diverging_recipe_is_a_failed_run_with_the_epoch(study, runs):

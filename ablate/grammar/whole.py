@@ -74,6 +74,9 @@ def read(document: Document, broken: frozenset[str], problems: Problems, *, own_
     check_practical(document.practical, metric, problems)
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?|mps", document.device):
         problems.add("device", unknown("device", document.device, ["auto", "cpu", "cuda", "cuda:0", "mps"]))
+    for key in document.tags:
+        if key.startswith(("ablate.", "mlflow.")) or not re.fullmatch(r"\w[\w .:-]{0,199}", key):
+            problems.add(f"tags.{key}", "is no tag of yours: letters, digits and _-.: only, not ablate.* or mlflow.*")
     study = Study(
         name="", network=network_choice, data=data_choice, slots=slots, question=document.question, recipe=recipe,
         seeds=read_seeds(document.seeds, problems), metric=metric, metrics=tuple(metrics), task=task,
