@@ -52,9 +52,3 @@ class Proposals:
             self._optuna.tell(trial, fmean(scores))
         else:
             self._optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
-
-    def best(self) -> tuple[dict[str, str], float] | None:
-        """Return the choices with the best mean so far, and the mean; None before there is one."""
-        if not self._optuna.get_trials(states=[optuna.trial.TrialState.COMPLETE]):
-            return None
-        return dict(self._optuna.best_params), self._optuna.best_value
