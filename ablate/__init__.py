@@ -36,6 +36,7 @@ def run(
     runs: str | Path = "runs",
     tracking: str | None = None,
     quiet: bool = False,
+    stop_after: float | None = None,
 ) -> "Summary":
     """Run what a study still lacks, record it, and return the frame of all runs and the table.
 
@@ -47,11 +48,13 @@ def run(
         runs: the folder of the records.
         tracking: the address of another MLflow store or server.
         quiet: print nothing.
+        stop_after: seconds after which to stop, with everything recorded.
 
     Raises:
         ablate.errors.AblateError: if the study cannot run; nothing is lost then.
     """
-    from ablate import display, runner, summary  # noqa: PLC0415  # `import ablate` stays quick
+    from ablate import display, pool, summary  # noqa: PLC0415  # `import ablate` stays quick
+    from ablate.errors import StoreError  # noqa: PLC0415
     from ablate.place import Place  # noqa: PLC0415
     from ablate.study import Study  # noqa: PLC0415
 
@@ -61,8 +64,10 @@ def run(
     metric = study.metric
     say = (lambda _: None) if quiet else display.say
     say(f"Records: {place.address if place.uri else place.root.resolve()}")
-    _, result = summary.run(
-        study, place, workers=runner.default_workers(study.device) if workers is None else workers, training=train,
-        listen=lambda progress: say(display.line(progress, metric)),
+    outcome, result = summary.run(
+        study, place, workers=pool.default_workers(study.device) if workers is None else workers, training=train,
+        listen=lambda progress: say(display.line(progress, metric)), say=say, stop_after=stop_after,
     )  # fmt: skip
+    if result is None:
+        raise StoreError(f"{place.address} is away: {outcome.n_waiting} runs wait for it; call this again later")
     return result

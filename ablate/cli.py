@@ -4,7 +4,7 @@ import gc
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ablate.place import Place
-    from ablate.runner import Outcome, Progress
+    from ablate.progress import Outcome, Progress
     from ablate.study import Study
 
 TRACKING = click.option("--tracking", metavar="URI", help="Another MLflow store or server than the one in runs/.")
@@ -20,6 +20,24 @@ WORKERS = click.option(
     "--workers", type=click.IntRange(min=0), help="Processes; one per core unless given, 0 for none (breakpoints work)."
 )
 STUDY = click.argument("study", metavar="STUDY")
+
+
+class _Duration(click.ParamType[float]):
+    """Reads a time such as 11h, 90m or 30s as seconds."""
+
+    name = "time"
+    units: ClassVar = {"s": 1, "m": 60, "h": 3600}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        number, unit = str(value)[:-1], str(value)[-1:]
+        try:
+            seconds = float(number) * self.units[unit]
+        except (KeyError, ValueError):
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            self.fail(f"{value!r} is no time such as 11h, 90m or 30s", param, ctx)
+        return seconds
 
 
 class _Group(click.Group):
@@ -30,9 +48,9 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             _say("stopped; what is complete is recorded, and the same command goes on from there", error=True)
-            sys.exit(130)
+            sys.exit(143 if stop.args == ("SIGTERM",) else 130)
         except Exception as error:
             if not _mendable(error):
                 raise
@@ -75,7 +93,20 @@ def main() -> None:
 @WORKERS
 @TRACKING
 @click.option("--smoke", is_flag=True, help="Train one step of every setting and record nothing.")
-def run(study: str, workers: int | None, tracking: str | None, *, smoke: bool) -> None:
+@click.option("--stop-after", type=_Duration(), help="Stop after so long (11h, 90m), with everything recorded.")
+@click.option(
+    "--import", "imported", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Go on from a copied or read-only runs/ folder of an earlier session.",
+)  # fmt: skip
+def run(
+    study: str,
+    workers: int | None,
+    tracking: str | None,
+    *,
+    smoke: bool,
+    stop_after: float | None,
+    imported: Path | None,
+) -> None:
     """Run every trial of STUDY that is not complete yet, and print the table.
 
     STUDY is a file, or the name of a study that comes with the package. Run it again after an interruption and it goes
@@ -84,32 +115,37 @@ def run(study: str, workers: int | None, tracking: str | None, *, smoke: bool) -
     \b
     Example: ablate run studies/attention.yml --workers 2
     """
-    from ablate import runner, summary
+    from ablate import pool, summary
+    from ablate.place import Place
 
     content, place = _read(study), _place(tracking)
-    n_workers = runner.default_workers(content.device) if workers is None else workers
+    n_workers = pool.default_workers(content.device) if workers is None else workers
     if smoke:
         _smoke(content, n_workers)
         return
     _say(f"Records: {place.address if place.uri else place.root.resolve()}")
     _say(f"Study {content.name}: {content.question}".rstrip(": "))
-    with _progress(content) as listen:
-        outcome, result = summary.run(content, place, workers=n_workers, listen=listen)
-    if not outcome.runs:
+    with _progress(content) as (listen, say):
+        outcome, result = summary.run(
+            content, place, workers=n_workers, listen=listen, say=say, stop_after=stop_after,
+            imported=Place(imported) if imported else None,
+        )  # fmt: skip
+    if not outcome.runs and not outcome.is_stopped:
         _say(f"Nothing to train: all {outcome.n_planned} trials are complete.")
-    _say("")
-    _say(result.table.to_text())
-    _say("")
-    for path in result.write(place.root / content.name):
-        _say(f"wrote {path.as_posix()}")
+    if result is not None:
+        _say("")
+        _say(str(result))
+        _say("")
+        for path in result.write(place.root / content.name):
+            _say(f"wrote {path.as_posix()}")
     _say(f"browse the runs: {place.uri if place.by_server else 'ablate ui'}")
-    _end(content, outcome)
+    _end(content, place, outcome)
 
 
 def _smoke(study: "Study", workers: int) -> None:
-    from ablate import runner
+    from ablate.forecast import smoke
 
-    wrong = runner.smoke(study, workers=workers)
+    wrong = smoke(study, workers=workers)
     for label, error in wrong.items():
         _say(f"{label}: {'failed' if error else 'ok'}{chr(10) + error if error else ''}")
     n_failed = sum(map(bool, wrong.values()))
@@ -118,10 +154,27 @@ def _smoke(study: "Study", workers: int) -> None:
         sys.exit(1)
 
 
-def _end(study: "Study", outcome: "Outcome") -> None:
+def _end(study: "Study", place: "Place", outcome: "Outcome") -> None:
+    """Say what a user must know in the end, and leave with the exit code that says it to a script."""
+    if outcome.is_stopped:
+        _say("Stopped, as its time was over; the same command goes on from there.")
     if outcome.failed:
         n = len(outcome.failed)
         _say(f"{n} {'trial' if n == 1 else 'trials'} failed; see: ablate status {study.name}", error=True)
+    if outcome.n_waiting:
+        _say(
+            f"{place.address} is away: {outcome.n_waiting} runs wait in "
+            f"{(place.folder_of(study.name) / 'spool').as_posix()}; the same command records them when it is back",
+            error=True,
+        )
+    if outcome.is_edited:
+        _say(
+            f"{study.path} was edited while it ran: what ran is what it said before; the same command runs the rest",
+            error=True,
+        )
+    if outcome.n_waiting or outcome.is_edited:
+        sys.exit(2)
+    if outcome.failed:
         sys.exit(1)
 
 
@@ -137,11 +190,12 @@ def plan(study: str, workers: int | None, tracking: str | None) -> None:
     \b
     Example: ablate plan studies/attention.yml
     """
-    from ablate import display, runner
+    from ablate import display, pool
+    from ablate.forecast import forecast
 
     content = _read(study)
-    n_workers = runner.default_workers(content.device) if workers is None else workers
-    forecast = runner.forecast(content, _place(tracking))
+    n_workers = pool.default_workers(content.device) if workers is None else workers
+    ahead = forecast(content, _place(tracking))
     _say(f"Study {content.name}: {content.question}".rstrip(": "))
     _say(f"Network {_described(content.network)}; data {_described(content.data)}; metric {content.metric.name}.")
     left = [f"{name} {default}" for name, default in _defaults(content).items()]
@@ -149,24 +203,26 @@ def plan(study: str, workers: int | None, tracking: str | None) -> None:
     given = {f"recipe.{name}" for name in content.reference.of("recipe")}
     recipe = (f"{k} {v}" for k, v in vars(content.recipe).items() if v is not None and f"recipe.{k}" not in given)
     _say(f"Recipe: {', '.join(recipe)}.")
-    _say(f"Design {content.design.rule}: {forecast.plan.estimand}.")
+    _say(f"Design {content.design.rule}: {ahead.plan.estimand}.")
     _say("")
     rows = [("setting", "compared with", "parameters", "MACs", "s/trial", "waiting")]
-    for setting in forecast.plan.settings:
-        cost = forecast.costs[setting.label]
-        waiting = sum(trial.setting == setting for trial in forecast.waiting)
+    for setting in ahead.plan.settings:
+        cost = ahead.costs[setting.label]
+        waiting = sum(trial.setting == setting for trial in ahead.waiting)
         rows.append(
-            (setting.label, forecast.plan.against.get(setting.label, "(reference)"), f"{cost.params:,}",
-             f"{cost.macs:,}", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{len(content.seeds)}")
+            (setting.label, ahead.plan.against.get(setting.label, "(reference)"), f"{cost.params:,}",
+             f"{cost.macs:,}", f"{ahead.seconds[setting.label]:.1f}", f"{waiting}/{len(content.seeds)}")
         )  # fmt: skip
     _say(_columns(rows))
     _say("")
-    time = display.duration(60 * forecast.minutes(n_workers))
+    time = display.duration(60 * ahead.minutes(n_workers))
     _say(
-        f"{len(forecast.plan.settings)} settings × {len(content.seeds)} seeds = {len(forecast.trials)} trials; "
-        f"{len(forecast.trials) - len(forecast.waiting)} complete; the other {len(forecast.waiting)} take about {time} "
+        f"{len(ahead.plan.settings)} settings × {len(content.seeds)} seeds = {len(ahead.trials)} trials; "
+        f"{len(ahead.trials) - len(ahead.waiting)} complete; the other {len(ahead.waiting)} take about {time} "
         f"with {n_workers} {'worker' if n_workers == 1 else 'workers'}, by a timed probe."
     )
+    for line in display.stale(ahead.stale):
+        _say(line)
 
 
 @main.command()
@@ -182,9 +238,9 @@ def status(study: str, tracking: str | None) -> None:
 
     place = _place(tracking)
     counts = summary.status(place, _name(study))
-    rows = [("setting", "complete", "failed", "missing")]
-    rows += [(c.setting, str(c.complete), str(c.failed), str(c.missing)) for c in counts]
-    _say(_columns(rows))
+    searches = any(count.pruned for count in counts)
+    heads = ("setting", "complete", *(("pruned",) if searches else ()), "failed", "missing")
+    _say(_columns([heads, *(tuple(str(getattr(count, head)) for head in heads) for count in counts)]))
     for count in counts:
         for seed, error in count.errors.items():
             _say(f"{count.setting}, seed {seed}: {error}")
@@ -210,7 +266,7 @@ def report(study: str, tracking: str | None, csv: Path | None, markdown: Path | 
     from reports.latex import render
 
     result = summary.summarise(_place(tracking), _name(study))
-    _say(result.table.to_text())
+    _say(str(result))
     outputs: list[tuple[Path, str]] = []
     if csv is not None:
         outputs.append((csv, result.frame.to_csv(index=False)))
@@ -221,6 +277,25 @@ def report(study: str, tracking: str | None, csv: Path | None, markdown: Path | 
     for path, content in outputs:
         summary.write(path, content)
         _say(f"wrote {path.as_posix()}")
+
+
+@main.command()
+@STUDY
+@TRACKING
+@click.option(
+    "--optuna", metavar="FILE", required=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Write an Optuna journal here, for optuna-dashboard.",
+)  # fmt: skip
+def export(study: str, tracking: str | None, optuna: Path) -> None:
+    """Write the settings of STUDY and their scores as an Optuna study.
+
+    \b
+    Example: ablate export search --optuna journal.log    then: optuna-dashboard journal.log
+    """
+    from ablate import summary
+
+    summary.export(_place(tracking), _name(study), optuna)
+    _say(f"wrote {optuna.as_posix()}")
 
 
 @main.command()
@@ -323,12 +398,12 @@ def _columns(rows: "Sequence[tuple[str, ...]]") -> str:
 
 
 @contextmanager
-def _progress(study: "Study") -> "Iterator[Callable[[Progress], None]]":
-    """Show a live bar on a terminal, plain lines elsewhere."""
+def _progress(study: "Study") -> "Iterator[tuple[Callable[[Progress], None], Callable[[str], None]]]":
+    """Show a live bar on a terminal, plain lines elsewhere; beside it what is said meanwhile."""
     from ablate import display
 
     if not sys.stdout.isatty():
-        yield lambda progress: _say(display.line(progress, study.metric))
+        yield lambda progress: _say(display.line(progress, study.metric)), _say
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -350,4 +425,4 @@ def _progress(study: "Study") -> "Iterator[Callable[[Progress], None]]":
             text = display.printable("; ".join(said) or "training", sys.stdout)
             bar.update(task, total=progress.n_planned, completed=progress.n_complete + progress.n_failed, said=text)
 
-        yield listen
+        yield listen, lambda text: bar.console.print(display.printable(text, sys.stdout), markup=False, highlight=False)

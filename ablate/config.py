@@ -27,8 +27,6 @@ LATER = {
     "match": "capacity matching",
     "calibration": "A/A pairs",
     "budget": "a cap on hours and runs",
-    "timeout": "a limit on a trial's time",
-    "retries": "repeating a trial that crashed",
 }
 EXPECTED = {
     "network": "expected a name, or one name with its options",
@@ -50,6 +48,7 @@ TYPES = {
     "int_type": "expected a whole number",
     "int_from_float": "expected a whole number",
     "float_type": "expected a number",
+    "bool_type": "expected true or false",
     "list_type": "expected a list",
     "dict_type": "expected keys with their values",
 }

@@ -2,22 +2,23 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 from ablate.errors import StudyError
-from ablate.study import Choice, Cost, Setting, Slot, Study
+from ablate.study import Choice, Design, Setting, Slot, Study
 
-RULES = ("one-at-a-time", "factorial", "list")
-LATER = ("leave-one-out", "cumulative", "fractional", "search")
+RULES = ("one-at-a-time", "factorial", "list", "search")
+LATER = ("leave-one-out", "cumulative", "fractional")
 MOST_SETTINGS = 10_000
 
 ESTIMANDS = {
     "one-at-a-time": "the effect of changing one slot while the others stay at the reference",
     "factorial": "the difference between each combination and the reference combination",
     "list": "the difference between each listed setting and the reference",
+    "search": "the difference between each of the best settings of a search and the reference, on seeds and images "
+    "that the search has not seen",
 }
 
 
@@ -39,12 +40,14 @@ class Plan:
         by_label = {other.label: other for other in self.settings}
         chain = [setting]
         while chain[0] != self.reference:
-            chain.insert(0, by_label[self.against[chain[0].label]])
+            # What a search proposes stands in no plan yet; it is compared with the reference.
+            against = self.against.get(chain[0].label, self.reference.label)
+            chain.insert(0, by_label[against])
         return tuple(chain)
 
 
 def plan(study: Study) -> Plan:
-    """List the settings of a study.
+    """List the settings of a study; of a search the reference alone, as it has found nothing yet.
 
     Settings that are equal after completion count once.
 
@@ -52,6 +55,8 @@ def plan(study: Study) -> Plan:
         StudyError: if the design leaves nothing to compare.
     """
     reference = study.reference
+    if study.design.rule == "search":
+        return confirmation(study, ())
     pairs = {
         "one-at-a-time": _one_at_a_time,
         "factorial": _factorial,
@@ -73,6 +78,18 @@ def plan(study: Study) -> Plan:
     if len(settings) == 1:
         raise StudyError([f"design: {study.design.rule} leaves the reference alone: nothing would be compared"])
     return Plan(tuple(settings), reference, against, ESTIMANDS[study.design.rule])
+
+
+def confirmation(study: Study, chosen: Iterable[Setting]) -> Plan:
+    """Return what a search confirms: the reference, and what it has chosen."""
+    settings = (study.reference, *(setting for setting in chosen if setting != study.reference))
+    against = {setting.label: study.reference.label for setting in settings[1:]}
+    return Plan(settings, study.reference, against, ESTIMANDS["search"])
+
+
+def neighbours(study: Study) -> Plan:
+    """Return the settings that differ from the reference in one slot: every choice of every slot is among them."""
+    return plan(replace(study, design=Design("one-at-a-time")))
 
 
 def _is_varied(slot: str, settings: Iterable[Setting]) -> bool:
@@ -138,31 +155,3 @@ def _factorial(study: Study) -> Iterator[tuple[Setting, Setting]]:
 def _listed(study: Study) -> Iterator[tuple[Setting, Setting]]:
     for setting in study.design.settings:
         yield setting, study.reference
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all trials of a study share, as it travels to the workers.
-
-    Attributes:
-        training: the user's own training function, where there is one.
-    """
-
-    study: Study
-    plan: Plan
-    training: Callable[..., Iterator[Any]] | None = None
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What is known of all settings before anything trains.
-
-    Attributes:
-        problems: why the study cannot run, one sentence each.
-        costs: parameters and multiply-accumulates by label.
-        hardware: what it would run on, in words.
-    """
-
-    problems: tuple[str, ...]
-    costs: Mapping[str, Cost]
-    hardware: str

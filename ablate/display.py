@@ -1,10 +1,14 @@
 """What is said on a terminal, in characters that it can show."""
 
 import sys
-from typing import TextIO
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
 
-from ablate.runner import Progress
+from ablate.progress import Progress
 from ablate.study import Metric, RunState
+
+if TYPE_CHECKING:
+    from ablate.tracking import Stale
 
 # What a terminal without the sign reads instead; chosen so that a table keeps its meaning.
 PLAIN = {
@@ -59,14 +63,28 @@ def line(progress: Progress, metric: Metric) -> str:
     done = f"{progress.n_complete}/{progress.n_planned}"
     if run is None:
         return f"{done} trials complete"
-    what = f"{run.trial.setting.label}, seed {run.trial.seed}"
     if run.state is RunState.COMPLETE:
         result = f"{metric.name} {score(run.score(metric.name), metric)}"
+    elif run.state is RunState.PRUNED:
+        result = "pruned: it fell behind"
     else:
         result = f"failed: {run.error.strip().splitlines()[-1]}"
+    where = " (held out)" if run.trial.held_out else ""
+    what = f"{run.trial.setting.label}, seed {run.trial.seed}{where}"
     parts = [f"{done}  {what}: {result} ({run.seconds:.1f} s)"]
+    parts += run.notes
     if progress.best is not None:
         parts.append(f"best so far {progress.best[0]} {score(progress.best[1], metric)}")
     if progress.seconds_left:
         parts.append(f"{duration(progress.seconds_left)} left")
     return "; ".join(parts)
+
+
+def stale(runs: "Sequence[Stale]") -> Iterator[str]:
+    """Say which earlier runs do not count any more, and why: one line a reason."""
+    by_reason: dict[str, list[str]] = {}
+    for run in runs:
+        by_reason.setdefault("; ".join(run.reasons), []).append(f"{run.setting}, seed {run.seed}")
+    for reason, trials in by_reason.items():
+        some = ", ".join(trials[:2]) + (", ..." if len(trials) > 2 else "")
+        yield f"{len(trials)} earlier {'run is' if len(trials) == 1 else 'runs are'} stale ({some}): changed: {reason}"

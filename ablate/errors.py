@@ -27,5 +27,9 @@ class StoreError(AblateError):
     """The record of runs cannot be read or written."""
 
 
+class AwayError(StoreError):
+    """The record cannot be reached just now; a later attempt may succeed."""
+
+
 class DivergedError(AblateError):
     """A loss or a score stopped being a finite number."""

@@ -5,9 +5,10 @@ import inspect
 import json
 import pickle
 import textwrap
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -18,7 +19,7 @@ from ablate.study import Choice, Setting, Study, Trial
 from blocks import catalogue
 
 # The engine's own part in a score; what only watches, records or prints is left out.
-ENGINE = ("build.py", "worker.py", "seeding.py")
+ENGINE = ("build.py", "attempt.py", "seeding.py")
 TRAINING = ("train.py",)
 
 
@@ -27,56 +28,104 @@ def torch_version() -> str:
     return ".".join(version("torch").split("+")[0].split(".")[:2])
 
 
-def trials(
-    study: Study, plan: Plan, data_fingerprint: Callable[[Choice], str], own_training: Callable[..., Any] | None = None
-) -> tuple[Trial, ...]:
-    """List the trials of a study, seed by seed, so that what is there early is already paired.
+class Identities:
+    """Gives the trials of a study their identities; what decides a setting's scores is looked at once.
 
     Args:
         study: the study.
-        plan: its settings.
-        data_fingerprint: gives the hash of a data set's arrays and split.
+        plan: its settings, for what each starts from.
+        data_fingerprint: gives the hash of a data set's arrays and split; asked with `held_out=True` for trials that
+            select.
         own_training: the user's training function, where there is one.
+    """
+
+    def __init__(
+        self, study: Study, plan: Plan, data_fingerprint: Callable[..., str], own_training: Callable[..., Any] | None
+    ) -> None:
+        self._study = study
+        self._plan = plan
+        self._data_fingerprint = data_fingerprint
+        self._training = None if own_training is None else _source_of(own_training)
+        self._known: dict[tuple[Setting, bool], tuple[list[Any], tuple[tuple[str, str], ...]]] = {}
+
+    def trial(self, setting: Setting, seed: int, *, held_out: bool = False) -> Trial:
+        """Return the trial of a setting and a seed."""
+        decided, parts = self.decided(setting, held_out=held_out)
+        words = ["held out"] if held_out else []
+        return Trial(setting, seed, _hash([*decided, seed, *words]), held_out, parts)
+
+    def decided(self, setting: Setting, *, held_out: bool = False) -> tuple[list[Any], tuple[tuple[str, str], ...]]:
+        """Return everything but the seed that decides the scores of a setting, and the hashes of its parts."""
+        if (setting, held_out) not in self._known:
+            self._known[setting, held_out] = self._decide(setting, held_out)
+        return self._known[setting, held_out]
+
+    def _decide(self, setting: Setting, held_out: bool) -> tuple[list[Any], tuple[tuple[str, str], ...]]:  # noqa: FBT001
+        study = self._study
+        recipe = study.recipe_of(setting).filled()
+        choice = study.data_of(setting)
+        # The starting tensors come from the settings that this one is compared with: they are part of what was run.
+        start = self._plan.start_of(setting)
+        chain = [_network(study, other) for other in start]
+        asked = {"held_out": True} if held_out else {}
+        files = _sources(study, start, self._training is None)
+        decided = {
+            "network": [network for i, network in enumerate(chain) if i == 0 or network != chain[i - 1]],
+            "recipe": sorted(vars(recipe).items()),
+            "data": [choice.name, self._data_fingerprint(choice, **asked)],
+            "score": [study.task, study.metric.name, study.precision],
+            "source": catalogue.fingerprint(files),
+            "training": self._training,
+        }
+        parts = {name: _hash(value)[:8] for name, value in decided.items() if name != "source"}
+        parts |= {f"file {_name_of(path)}": catalogue.fingerprint([path])[:8] for path in files}
+        return list(decided.values()), tuple(parts.items())
+
+
+def trials(
+    study: Study, plan: Plan, data_fingerprint: Callable[..., str], own_training: Callable[..., Any] | None = None
+) -> tuple[Trial, ...]:
+    """List the trials of a study, seed by seed, so that what is there early is already paired.
+
+    Arguments as for `Identities`.
 
     Raises:
         StudyError: if two settings are decided by the same things, such as two folders with the same data.
     """
-    decided = {setting: _decided(study, plan, setting, data_fingerprint, own_training) for setting in plan.settings}
+    return planned(study, plan, Identities(study, plan, data_fingerprint, own_training), study.seeds)
+
+
+def planned(study: Study, plan: Plan, identities: Identities, seeds: Sequence[int]) -> tuple[Trial, ...]:
+    """List the trials of a plan, seed by seed.
+
+    Raises:
+        StudyError: if two settings are decided by the same things, such as two folders with the same data.
+    """
     first: dict[str, str] = {}
     problems = []
-    for setting, what in decided.items():
-        same = first.setdefault(_hash(what), setting.label)
+    for setting in plan.settings:
+        same = first.setdefault(_hash(identities.decided(setting)[0]), setting.label)
         if same != setting.label:
             problems.append(
                 f"{study.path}: settings {same!r} and {setting.label!r} are one: an ablation that changes nothing"
             )
     if problems:
         raise StudyError(problems)
-    return tuple(
-        Trial(setting, seed, _hash([*decided[setting], seed])) for seed in study.seeds for setting in plan.settings
-    )
+    return tuple(identities.trial(setting, seed) for seed in seeds for setting in plan.settings)
 
 
-def _decided(
-    study: Study,
-    plan: Plan,
-    setting: Setting,
-    data_fingerprint: Callable[[Choice], str],
-    own_training: Callable[..., Any] | None,
-) -> list[Any]:
-    """Return everything but the seed that decides the scores of a setting."""
-    recipe = study.recipe_of(setting).filled()
-    data = study.data_of(setting)
-    # The starting tensors come from the settings that this one is compared with: they are part of what was run.
-    chain = [_network(study, other) for other in plan.start_of(setting)]
-    return [
-        [network for i, network in enumerate(chain) if i == 0 or network != chain[i - 1]],
-        sorted(vars(recipe).items()),
-        [data.name, data_fingerprint(data)],
-        [study.task, study.metric.name, study.precision],
-        _source(study, plan.start_of(setting), own_training is None),
-        None if own_training is None else _source_of(own_training),
-    ]
+def changed(trial: Trial, data: Choice, data_fingerprint: str) -> list[str]:
+    """Return the files and data that are no longer what they were when the trial was planned."""
+    found = []
+    for name, planned_hash in trial.parts:
+        kind, _, file = name.partition(" ")
+        if kind == "file":
+            path = _root_of(file.partition("/")[0]) / file
+            if not path.is_file() or catalogue.fingerprint([path])[:8] != planned_hash:
+                found.append(file)
+        elif kind == "data" and _hash([data.name, data_fingerprint])[:8] != planned_hash:
+            found.append(f"the data of {data.label}")
+    return found
 
 
 def _network(study: Study, setting: Setting) -> list[Any]:
@@ -96,8 +145,8 @@ def _network(study: Study, setting: Setting) -> list[Any]:
     return [entry.name, sorted(resolved.items())]
 
 
-def _source(study: Study, settings: tuple[Setting, ...], our_training: bool) -> str:  # noqa: FBT001
-    """Return the hash of the modules that are used, by their syntax trees without docstrings."""
+def _sources(study: Study, settings: tuple[Setting, ...], our_training: bool) -> tuple[Path, ...]:  # noqa: FBT001
+    """Return the files of the modules that are used."""
     known = catalogue.read("blocks", "ablate.data", "ablate.tasks")
     network = known.find("network", str(study.network.name))
     used = {network, known.find("data", str(study.data.name))}
@@ -107,7 +156,20 @@ def _source(study: Study, settings: tuple[Setting, ...], our_training: bool) -> 
         used |= {known.find(slot, str(choice.name)) for slot, choice in setting.choices if slot in network.slots}
     files = {path for entry in used for path in catalogue.sources(entry)}
     files |= {Path(__file__).with_name(name) for name in (*ENGINE, *(TRAINING if our_training else ()))}
-    return catalogue.fingerprint(tuple(sorted(files)))
+    return tuple(sorted(files))
+
+
+def _name_of(path: Path) -> str:
+    """Return the path of a module's file from its package on, such as blocks/attention/cbam.py."""
+    top = next((parent for parent in path.parents if not (parent.parent / "__init__.py").is_file()), path.parent)
+    return path.relative_to(top.parent).as_posix()
+
+
+@cache
+def _root_of(package: str) -> Path:
+    spec = find_spec(package)
+    places = (spec.submodule_search_locations if spec else None) or ["."]
+    return Path(next(iter(places))).parent
 
 
 def _source_of(function: Callable[..., Any], seen: frozenset[int] = frozenset()) -> list[Any]:

@@ -25,6 +25,14 @@ class Place:
         """The folder of the files that belong to runs."""
         return self.root / "artifacts"
 
+    def folder_of(self, study: str) -> Path:
+        """Return the folder of a study's lease, checkpoints and spool: beside the store where that is a file."""
+        prefix = "sqlite:///"
+        beside = (
+            Path((self.uri or "").removeprefix(prefix)).parent if (self.uri or "").startswith(prefix) else self.root
+        )
+        return beside / study
+
     @property
     def address(self) -> str:
         """The store as MLflow writes it."""

@@ -1,212 +1,39 @@
-"""Trials → an executor → runs → the record; what is complete is never run again."""
+"""A study from its plan to its records: what is complete is never run again, what was interrupted goes on."""
 
-import importlib
-import json
-import os
-import platform
+import shutil
 import signal
+import sys
+import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from statistics import fmean
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-from joblib.externals.loky import ProcessPoolExecutor
-
 from ablate import data, design, identity
-from ablate.design import Inspection, Job
-from ablate.errors import StoreError, StudyError
-from ablate.study import Cost, Run, RunState, Study, Trial
+from ablate.crew import crew
+from ablate.errors import AblateError, StoreError
+from ablate.identity import Identities
+from ablate.job import Inspection, Job
+from ablate.lease import lease
+from ablate.pool import Lane
+from ablate.progress import Outcome, Progress, Watch
+from ablate.schedule import Fixed, Schedule
+from ablate.study import Run, RunState, Setting, Study, Trial
 
 if TYPE_CHECKING:
     from ablate.place import Place
+    from ablate.schedule import Agenda
+    from ablate.selection import Earlier, Selection
     from ablate.tracking import Records
+    from ablate.writer import Writer
 
-# What a worker process must find when it starts: one thread; and, for glibc, to keep memory that a batch has used for
-# the next one. Without the last two every evaluation gives tens of megabytes back to the kernel and asks for them
-# again, which was a tenth of a trial (glibc stops adapting both limits as soon as one is set).
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-}
-
-# After this long without work a process ends by itself: a parent that was killed cannot end it.
-IDLE_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a study is.
-
-    Attributes:
-        run: the run that just ended; None at the start.
-        n_complete: trials that are complete, earlier ones included.
-        n_failed: trials that failed in this call.
-        n_planned: trials that the study asks for.
-        best: the setting with the best mean so far, and that mean; None before there is one.
-        seconds_left: estimated; None before there is anything to estimate from.
-    """
-
-    run: Run | None
-    n_complete: int
-    n_failed: int
-    n_planned: int
-    best: tuple[str, float] | None = None
-    seconds_left: float | None = None
-
-
-@dataclass
-class Outcome:
-    """What a call of `run_study` did."""
-
-    n_planned: int
-    n_already_complete: int
-    runs: list[Run] = field(default_factory=list)
-
-    @property
-    def failed(self) -> list[Run]:
-        """The runs that failed."""
-        return [run for run in self.runs if run.state is RunState.FAILED]
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a study would take: for each setting its cost and the seconds of one trial, measured on this machine."""
-
-    plan: design.Plan
-    trials: tuple[Trial, ...]
-    costs: Mapping[str, Cost]
-    seconds: Mapping[str, float]
-    complete: frozenset[str]
-
-    @property
-    def waiting(self) -> list[Trial]:
-        """The trials that have no complete run."""
-        return [trial for trial in self.trials if trial.identity not in self.complete]
-
-    def minutes(self, workers: int) -> float:
-        """Return how long the waiting trials would take."""
-        return sum(self.seconds[trial.setting.label] for trial in self.waiting) / max(1, workers) / 60
-
-
-class Workers:
-    """Processes that run functions of `ablate.worker`, named so that this process need not import torch.
-
-    Args:
-        n: how many; 0 runs everything here and now, where breakpoints work.
-    """
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-        self._pool = self._new()
-
-    def _new(self) -> ProcessPoolExecutor | None:
-        return (
-            ProcessPoolExecutor(self.n, timeout=IDLE_SECONDS, initializer=_ignore_interrupts, env=ENVIRONMENT)
-            if self.n
-            else None
-        )
-
-    def submit(self, name: str, *arguments: Any, **options: Any) -> Future[Any]:
-        """Run a function of `ablate.worker` and return its future."""
-        if self._pool is not None:
-            future: Future[Any] = self._pool.submit(_call, name, *arguments, **options)
-            return future
-        future = Future()
-        try:
-            future.set_result(_call(name, *arguments, **options))
-        except Exception as error:  # noqa: BLE001  # a future carries it to whoever asks
-            future.set_exception(error)
-        return future
-
-    def renew(self) -> None:
-        """Replace processes that died."""
-        self.kill()
-        self._pool = self._new()
-
-    def kill(self) -> None:
-        """End the processes without waiting for what they do."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, kill_workers=True)
-
-
-def _call(name: str, *arguments: Any, **options: Any) -> Any:
-    return getattr(importlib.import_module("ablate.worker"), name)(*arguments, **options)
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C, which reaches every process of a terminal, to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-class _Trials:
-    """Trials on their way through the workers, a few at a time, so that little is lost when the parent goes."""
-
-    def __init__(self, workers: Workers, job: Job, trials: Iterable[Trial]) -> None:
-        self._workers = workers
-        self._job = job
-        self._waiting = deque(trials)
-        self._suspects: deque[Trial] = deque()
-        self._alone: Trial | None = None
-        self._running: dict[Future[Run], Trial] = {}
-
-    def fill(self) -> None:
-        """Give every worker a trial and one to go on with; suspects come last, each alone."""
-        while self._waiting and len(self._running) < 2 * max(1, self._workers.n):
-            self._submit(self._waiting.popleft())
-        if self._suspects and not self._running:
-            self._alone = self._suspects.popleft()
-            self._submit(self._alone)
-
-    def ended(self) -> Iterator[Run]:
-        """Yield each run as it ends; the next trial is under way before."""
-        self.fill()
-        while self._running:
-            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-            runs, broken = [], []
-            for future in done:
-                trial = self._running.pop(future)
-                try:
-                    runs.append(future.result())
-                except BrokenProcessPool:
-                    broken.append(trial)
-            if broken:
-                runs += self._judge(broken)
-            self._alone = None
-            self.fill()
-            yield from runs
-
-    def _judge(self, broken: list[Trial]) -> list[Run]:
-        """Find out whose fault a dead worker is: whoever was there is rerun alone; who dies alone has failed."""
-        self._workers.renew()
-        if self._alone is None:
-            self._suspects.extend([*broken, *self._running.values()])
-            self._running.clear()
-            return []
-        error = "the worker process died while it ran this trial alone: killed for memory, or a crash in native code"
-        return [Run(self._alone, RunState.FAILED, started=time.time(), error=error)]
-
-    def _submit(self, trial: Trial) -> None:
-        study = self._job.study
-        keep = study.keep == "weights" or (study.keep is None and trial.seed == study.seeds[0])
-        try:
-            future = self._workers.submit("execute", self._job, trial, keep_weights=keep)
-        except BrokenProcessPool:  # a worker died while nothing ran
-            self._workers.renew()
-            future = self._workers.submit("execute", self._job, trial, keep_weights=keep)
-        self._running[future] = trial
-
-
-def default_workers(device: str) -> int:
-    """Return one worker per core, at most eight; one where the study asks for an accelerator."""
-    return min(8, os.cpu_count() or 1) if device in ("auto", "cpu") else 1
+# How long steps in hand may take to end: after Ctrl-C, and where there is no hurry.
+HURRIED_SECONDS, UNHURRIED_SECONDS = 2.5, 60.0
+# How long to wait in the end for a store that is away.
+AWAY_SECONDS = 60.0
 
 
 def run_study(
@@ -216,6 +43,9 @@ def run_study(
     workers: int,
     training: Callable[..., Iterator[Any]] | None = None,
     listen: Callable[[Progress], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+    stop_after: float | None = None,
+    imported: "Place | None" = None,
 ) -> Outcome:
     """Run every trial of a study that has no complete run yet, and record it.
 
@@ -225,183 +55,290 @@ def run_study(
         workers: processes; 0 runs everything in this one, where breakpoints work.
         training: the user's own training function, instead of `ablate.train.train`.
         listen: called at the start and after each run.
+        say: told what a user should know meanwhile, in sentences.
+        stop_after: seconds after which to stop, with everything recorded.
+        imported: records of another machine or an earlier session to go on from; they are only read.
 
     Raises:
-        StudyError: if a setting cannot be built, or two compute the same network; nothing has trained then.
+        StudyError: if a setting cannot be built, or two compute the same network: nothing has trained then; or if its
+            source code or data change under it.
         StoreError: if the record cannot be written, or another process is running this study.
     """
-    job = Job(study, design.plan(study), training)
-    with _lease(place, study), _staff(workers, job) as (staff, inspection):
-        trials = identity.trials(study, job.plan, data.fingerprint, training)
-        records = None if place.is_new() else _open(place, study)
-        complete = records.completed() if records else {}
-        pending = [trial for trial in trials if trial.identity not in complete]
-        outcome = Outcome(len(trials), len(trials) - len(pending))
-        if not pending and records:
-            records.begin(study, job.plan, trials)
-            _measure_latencies(job, staff, records)  # those that an earlier call could not come to
-            records.end()
-            return outcome
-        found: Inspection = inspection.result()
-        if found.problems:
-            raise StudyError([f"{study.path}: {problem}" for problem in found.problems])
-        queue = _Trials(staff, job, pending)
+    deadline = time.monotonic() + stop_after if stop_after is not None else None
+    folder = place.folder_of(study.name)
+    job = Job(study, design.plan(study), training, folder / "checkpoints")
+    with lease(folder, study.name), _terminations(), crew(workers, job) as (lanes, inspection):
+        records = None if place.is_new() and imported is None else _open(place, study, folder, imported)
+        course = _course(job, Identities(study, job.plan, data.fingerprint, training), records)
+        call = _Call(job, course, folder, lanes, listen, say)
+        if not course.is_pending and records:
+            return call.close(records)
+        found = inspection()
+        schedule = Schedule(lanes, job, course.agenda, deadline=deadline)
+        schedule.costs = found.costs
         if workers:
-            queue.fill()  # training begins; what else there is to start is started beside it
-        records = records or _open(place, study)
-        records.begin(study, job.plan, trials, found.hardware)
-        try:
-            watch = _Watch(job, trials, complete, outcome)
-            listen(watch.progress(None))
-            for run in queue.ended():
-                records.record(run, study, found.costs[run.trial.setting.label])
-                outcome.runs.append(run)
-                listen(watch.progress(run))
-            watch.tell()
-            _measure_latencies(job, staff, records)
-        except BaseException:
-            staff.kill()
-            records.end(killed=True)
-            raise
-        records.end(failed=bool(outcome.failed))
-    return outcome
+            schedule.fill()  # training begins; what else there is to start is started beside it
+        course.records = records or _open(place, study, folder)
+        with _quick_switching():
+            return call.conduct(schedule, course.records, found)
 
 
-class _Watch:
-    """Keeps the scores that settings have so far, and tells Optuna in the end."""
+# -- what is left to run -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Course:
+    """What a study still has to run, and what it has run already; what a search adds to it comes later.
+
+    Attributes:
+        trials: those that the table will stand on.
+    """
+
+    agenda: "Agenda"
+    plan: design.Plan
+    n_planned: int
+    trials: Sequence[Trial] = ()
+    complete: Mapping[str, Mapping[str, float]] | None = None
+    is_pending: bool = True
+    records: "Records | None" = None
+    selection: "Selection | None" = None
+
+    @property
+    def selected(self) -> Sequence[Trial]:
+        """The trials that a search has asked for so far."""
+        return self.selection.trials if self.selection else ()
+
+
+def _course(job: Job, identities: Identities, records: "Records | None") -> _Course:
+    """Return what is left of a study: of a design the trials that are not complete, of a search what it will ask for."""
+    study = job.study
+    if study.design.search is not None:
+        return _search(job, identities, records)
+    trials = identity.planned(study, job.plan, identities, study.seeds)
+    complete = _completed(records, trials, study)
+    pending = [trial for trial in trials if trial.identity not in complete]
+    return _Course(Fixed(pending), job.plan, len(trials), trials, complete, bool(pending), records)
+
+
+def _search(job: Job, identities: Identities, records: "Records | None") -> _Course:
+    from ablate.selection import Selection  # noqa: PLC0415  # Optuna takes half a second, which a design need not wait for
+
+    study, search = job.study, job.study.design.search
+    assert search is not None  # noqa: S101  # asked by the caller
+
+    def confirm(best: Iterable[Setting]) -> list[Trial]:
+        course.plan = design.confirmation(study, best)
+        course.trials = identity.planned(study, course.plan, identities, search.confirm_seeds)
+        complete = _completed(course.records, course.trials, study)
+        if course.records:
+            course.records.planned(study, course.plan, course.trials, course.selected)
+        return [trial for trial in course.trials if trial.identity not in complete]
+
+    earlier = list(_earlier(study, identities, records))
+    selection = Selection(study, trial_of=partial(identities.trial, held_out=True), earlier=earlier, confirm=confirm)
+    most = search.settings * len(study.seeds) + (search.top + 1) * len(search.confirm_seeds)
+    course = _Course(selection, job.plan, most, records=records, selection=selection)
+    return course
+
+
+def _earlier(study: Study, identities: Identities, records: "Records | None") -> "Iterator[Earlier]":
+    """Yield the trials of earlier calls of a search that did what it asks for now."""
+    from ablate.selection import Earlier  # noqa: PLC0415  # as above
+
+    for one in records.selected(study.metric.name) if records else ():
+        setting = study.setting_of(one.params)
+        if setting is not None:
+            trial = identities.trial(setting, one.seed, held_out=True)
+            if trial.identity == one.identity:
+                yield Earlier(trial, one.state, one.curves, one.cost)
+
+
+def _completed(records: "Records | None", trials: Sequence[Trial], study: Study) -> dict[str, dict[str, float]]:
+    return records.completed([trial.identity for trial in trials], share=study.share) if records else {}
+
+
+# -- running it --------------------------------------------------------------------------------------------------
+
+
+class _Call:
+    """One call of a study, from where it begins to train to where everything is recorded."""
 
     def __init__(
-        self, job: Job, trials: tuple[Trial, ...], complete: Mapping[str, Mapping[str, float]], outcome: Outcome
+        self,
+        job: Job,
+        course: _Course,
+        folder: Path,
+        lanes: list[Lane],
+        listen: Callable[[Progress], None],
+        say: Callable[[str], None],
     ) -> None:
-        from ablate.search import Proposals  # noqa: PLC0415  # Optuna is imported beside the first trials
-
+        complete = course.complete or {}
         self._job = job
-        self._outcome = outcome
-        self._proposals = Proposals(job.study, job.plan)
-        self._settings = list(self._proposals.ask())
-        self._scores: dict[str, list[float]] = {setting.label: [] for setting in self._settings}
-        self._started = time.monotonic()
-        for trial in trials:
-            if trial.identity in complete:
-                self._scores[trial.setting.label].append(complete[trial.identity][job.study.metric.name])
+        self._study = job.study
+        self._course = course
+        self._folder = folder
+        self._lanes = lanes
+        self._listen = listen
+        self._say = say
+        self._watch = Watch(self._study.metric, course.n_planned, course.trials, complete)
+        self._outcome = Outcome(course.n_planned, len(complete))
 
-    def progress(self, run: Run | None) -> Progress:
-        """Return how far the study is, after a run."""
+    def close(self, records: "Records") -> Outcome:
+        """Return the outcome of a study that has nothing left to run."""
+        records.begin(self._study)
+        self._note_plan(records)
+        self._measure_latencies(records)  # those that an earlier call could not come to
+        records.end()
+        self._tidy()
+        return self._outcome
+
+    def conduct(self, schedule: Schedule, records: "Records", found: Inspection) -> Outcome:
+        """Run the schedule, and record what comes of it, until it is done, stopped or broken."""
+        from ablate.writer import Writer  # noqa: PLC0415  # what the workers need not wait for
+
+        interrupted = records.begin(self._study, found.hardware)
+        self._note_plan(records)
+        self._miss_checkpoints(interrupted)
+        writer = Writer(records, self._study, self._folder / "spool", self._say)
         outcome = self._outcome
-        if run is not None and run.state is RunState.COMPLETE:
-            self._scores[run.trial.setting.label].append(run.score(self._job.study.metric.name))
-        n_failed = len(outcome.failed)
-        n_ended = len(outcome.runs)
-        n_left = outcome.n_planned - outcome.n_already_complete - n_ended
-        elapsed = time.monotonic() - self._started
-        return Progress(
-            run, outcome.n_already_complete + n_ended - n_failed, n_failed, outcome.n_planned,
-            best=self._best(), seconds_left=elapsed / n_ended * n_left if n_ended else None,
-        )  # fmt: skip
+        try:
+            self._listen(self._watch.progress(None))
+            for run in schedule.runs():
+                writer.check()
+                self._record(run, writer, schedule)
+            outcome.is_stopped = schedule.is_late
+            for run in schedule.wind_down(UNHURRIED_SECONDS):
+                self._record(run, writer, schedule)
+            outcome.n_waiting = writer.close(AWAY_SECONDS)
+            writer.check()
+        except BaseException as error:
+            self._break_off(error, schedule, writer, records)
+            raise
+        if outcome.n_waiting:
+            return outcome
+        if self._course.selection is not None:
+            self._note_plan(records)
+        if not outcome.is_stopped:
+            self._measure_latencies(records)
+            if not outcome.failed:
+                self._tidy()
+        outcome.is_edited = _is_edited(self._study)
+        records.end(failed=bool(outcome.failed), killed=outcome.is_stopped)
+        return outcome
 
-    def _best(self) -> tuple[str, float] | None:
-        """Compare the settings that have the most seeds so far."""
-        most = max(map(len, self._scores.values()))
-        means = {label: fmean(scores) for label, scores in self._scores.items() if most and len(scores) == most}
-        if not means:
-            return None
-        choose = max if self._job.study.metric.higher_is_better else min
-        best = choose(means, key=lambda label: means[label])
-        return best, means[best]
+    def _record(self, run: Run, writer: "Writer", schedule: Schedule) -> None:
+        if run.state is RunState.RUNNING:
+            writer.progress(run)
+            return
+        writer.finish(run)
+        if run.state is RunState.COMPLETE:
+            schedule.discard(run.trial)  # what it would go on from; the run itself is on the disk now
+        if run.state is not RunState.KILLED:
+            self._outcome.runs.append(replace(run, weights=None))
+            self._listen(self._watch.progress(run))
 
-    def tell(self) -> None:
-        """Tell Optuna the mean of every setting."""
-        for setting in self._settings:
-            self._proposals.tell(setting, self._scores[setting.label])
+    def _break_off(self, error: BaseException, schedule: Schedule, writer: "Writer", records: "Records") -> None:
+        """Save what can be saved, quickly; a second interruption ends this too."""
+        try:
+            for run in schedule.wind_down(HURRIED_SECONDS if isinstance(error, KeyboardInterrupt | AblateError) else 0):
+                if not isinstance(error, StoreError):
+                    self._record(run, writer, schedule)
+            writer.close(HURRIED_SECONDS / 2)
+            self._note_plan(records)
+            records.end(killed=True)
+        except AblateError:
+            pass  # the first error says what is wrong
+        finally:
+            for lane in self._lanes:
+                lane.kill()
+
+    def _note_plan(self, records: "Records") -> None:
+        records.planned(self._study, self._course.plan, self._course.trials, self._course.selected)
+
+    def _miss_checkpoints(self, interrupted: Mapping[str, int]) -> None:
+        """Say which trials start again although they had begun, because there is nothing to go on from."""
+        for trial in () if self._job.training else self._course.trials:
+            epoch = interrupted.get(trial.identity, 0)
+            path = self._folder / "checkpoints" / f"{trial.identity}.pt"
+            if epoch and not path.is_file():
+                self._say(
+                    f"{trial.setting.label}, seed {trial.seed}: it had come to epoch {epoch}, but its checkpoint is "
+                    f"gone ({path.as_posix()}): it starts again"
+                )
+
+    def _measure_latencies(self, records: "Records") -> None:
+        """Measure the latency of settings that have none yet, now that the workers are idle."""
+        plan = self._course.plan
+        known, wanted = records.latencies(plan)
+        settings = [setting for setting in plan.settings if setting.label in wanted and setting.label not in known]
+        measured: dict[str, float] = {}
+        if settings:
+            measured = self._lanes[0].submit("latencies", self._job, settings).result()
+        records.note_latencies({**known, **measured}, wanted)
+
+    def _tidy(self) -> None:
+        """Remove what unfinished trials went on from: there are none any more."""
+        shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
 
 
-def smoke(study: Study, *, workers: int, training: Callable[..., Iterator[Any]] | None = None) -> dict[str, str]:
-    """Train one step of every setting, record nothing, and return what went wrong by label (empty: nothing).
-
-    Raises:
-        StudyError: if a setting cannot be built, or two compute the same network.
-    """
-    job = Job(study, design.plan(study), training)
-    with _staff(workers, job) as (staff, inspection):
-        found: Inspection = inspection.result()
-        if found.problems:
-            raise StudyError([f"{study.path}: {problem}" for problem in found.problems])
-        futures = {setting.label: staff.submit("smoke", job, setting) for setting in job.plan.settings}
-        return {label: str(future.result()) for label, future in futures.items()}
-
-
-def forecast(study: Study, place: "Place") -> Forecast:
-    """Build every setting, count its cost and time a few of its steps; nothing is trained or recorded.
-
-    Raises:
-        StudyError: if a setting cannot be built, or two compute the same network.
-    """
-    job = Job(study, design.plan(study))
-    with _staff(1, job) as (staff, inspection):
-        trials = identity.trials(study, job.plan, data.fingerprint)
-        complete = {} if place.is_new() else _open(place, study).completed()
-        found: Inspection = inspection.result()
-        if found.problems:
-            raise StudyError([f"{study.path}: {problem}" for problem in found.problems])
-        seconds = {setting.label: staff.submit("probe", job, setting).result() for setting in job.plan.settings}
-    return Forecast(job.plan, trials, found.costs, seconds, frozenset(complete))
-
-
-@contextmanager
-def _staff(n: int, job: Job) -> Iterator[tuple[Workers, Future[Any]]]:
-    """Start workers: one inspects the study, the others make themselves ready meanwhile."""
-    workers = Workers(n)
+def _is_edited(study: Study) -> bool:
+    path = Path(study.path)
     try:
-        inspection = workers.submit("inspect", job)
-        for _ in range(n - 1):
-            workers.submit("prepare", job)
-        yield workers, inspection
-    finally:
-        workers.kill()
+        return path.is_file() and path.read_text(encoding="utf-8") != study.text
+    except (OSError, UnicodeDecodeError):
+        return True
 
 
-def _open(place: "Place", study: Study) -> "Records":
+# -- the surroundings --------------------------------------------------------------------------------------------
+
+
+def _open(place: "Place", study: Study, folder: Path, imported: "Place | None" = None) -> "Records":
+    """Open the records, up to date: with what waits in the spool, and what is imported, written into them."""
     from ablate.tracking import Records  # noqa: PLC0415  # 2 s, which workers use to start or to train
+    from ablate.writer import drain  # noqa: PLC0415  # as above
 
     records = Records(place, study.name)
     records.check_path(study)
+    drain(records, folder / "spool")
+    if imported is not None:
+        records.adopt(imported)
+        _adopt_checkpoints(imported.folder_of(study.name) / "checkpoints", folder / "checkpoints")
     return records
 
 
-def _measure_latencies(job: Job, staff: Workers, records: "Records") -> None:
-    """Measure the latency of settings that have none yet, now that the workers are idle."""
-    known, wanted = records.latencies(job.plan)
-    settings = [setting for setting in job.plan.settings if setting.label in wanted and setting.label not in known]
-    measured: dict[str, float] = staff.submit("latencies", job, settings).result() if settings else {}
-    records.note_latencies({**known, **measured}, wanted)
+def _adopt_checkpoints(source: Path, folder: Path) -> None:
+    """Copy what unfinished trials go on from, where there is nothing yet."""
+    for path in source.glob("*.pt"):
+        if not (folder / path.name).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            beside = folder / f"{path.name}.part"
+            shutil.copyfile(path, beside)
+            beside.replace(folder / path.name)
 
 
 @contextmanager
-def _lease(place: "Place", study: Study) -> Iterator[None]:
-    """Hold the study, so that no two processes run it at the same time.
+def _terminations() -> Iterator[None]:
+    """Let SIGTERM stop a study as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
-    Raises:
-        StoreError: if another process holds it, with its process id and host; or the folder cannot be written.
-    """
-    folder = place.root / study.name
-    holder = folder / "lease.json"
+    def stop(number: int, _: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lease.lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        who = {}
-        with suppress(OSError, ValueError):
-            who = json.loads(holder.read_text(encoding="utf-8"))
-        raise StoreError(
-            f"study {study.name!r} is being run by process {who.get('pid', '?')} on {who.get('host', '?')}; "
-            "wait for it, or stop it"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror or error}") from error
-    try:
-        holder.write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}), encoding="utf-8")
         yield
     finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _quick_switching() -> Iterator[None]:
+    """Let the scheduler have the interpreter soon when a step ends, although the writer is busy with it."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

@@ -137,12 +137,34 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Search:
+    """How settings are proposed, judged and confirmed.
+
+    Attributes:
+        settings: how many are proposed, the reference among them.
+        sampler: what proposes them.
+        prune: what ends a setting early that falls behind; `none` lets all finish.
+        objectives: scores or costs (macs, params, latency_ms); the study's metric alone, or several.
+        top: how many of the best are confirmed beside the reference.
+        confirm_seeds: fresh seeds on which they are confirmed, none of them a seed of the search.
+    """
+
+    settings: int = 40
+    sampler: Literal["tpe", "gp", "random", "qmc", "nsga2"] = "tpe"
+    prune: Literal["none", "median", "hyperband", "wilcoxon"] = "none"
+    objectives: tuple[str, ...] = ()
+    top: int = 3
+    confirm_seeds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Design:
     """The rule that lists settings: its name and what it was given."""
 
     rule: str = "one-at-a-time"
     slots: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +172,9 @@ class Study:
     """One question: network, data, slots, design, seeds, recipe and metric.
 
     Attributes:
+        timeout: seconds after which a trial that still runs has failed.
+        retries: how often a trial that raised is tried again.
+        share: whether complete runs of other studies in the same store count where they did the same.
         path: where the study was read, relative to the folder it was read from where possible; tells two studies of
             one name apart.
         text: the file as it was read.
@@ -170,6 +195,9 @@ class Study:
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     keep: Literal["weights", "none"] | None = None
+    timeout: float | None = None
+    retries: int = 0
+    share: bool = True
     tags: tuple[tuple[str, str], ...] = ()
     notes: str = ""
     path: str = ""
@@ -195,6 +223,15 @@ class Study:
                 choices[slot.name] = chosen.get(slot.name, slot.reference)
         return Setting(tuple(choices.items()), label=self._label(choices))
 
+    def setting_of(self, params: Mapping[str, str]) -> Setting | None:
+        """Return the setting whose choices have these labels; None if there is none. Other params do not matter."""
+        known = {slot.name: {choice.label: choice for choice in slot.choices} for slot in self.slots}
+        labels = {name: label for name, label in params.items() if name in known}
+        if any(label not in known[name] for name, label in labels.items()):
+            return None
+        setting = self.complete({name: known[name][label] for name, label in labels.items()})
+        return setting if set(labels) == {name for name, _ in setting.choices} else None
+
     def _label(self, choices: Mapping[str, Choice]) -> str:
         """Name what differs from the reference: short, and unchanged when choices are added to the file."""
         if len(self.slots) == 1:
@@ -217,11 +254,16 @@ class Trial:
 
     Attributes:
         identity: hash of everything that decides the scores.
+        held_out: whether it is scored on a held-out part of the training data instead of the test part: its score
+            selects, and no table shows it.
+        parts: what the identity is made of, name and short hash, so that a difference can be named.
     """
 
     setting: Setting
     seed: int
     identity: str
+    held_out: bool = False
+    parts: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
 class RunState(StrEnum):
@@ -241,7 +283,11 @@ class Run:
     Attributes:
         curves: for each score, its value after each epoch, in the order of the epochs.
         started: seconds since 1970.
-        seconds: how long it took.
+        ended: likewise; of a run that goes on from an earlier attempt the two are less than `seconds` apart.
+        seconds: how long it took, earlier attempts that it goes on from included.
+        attempt: names this attempt; one attempt is one record.
+        cost: what the setting costs.
+        notes: what happened to it on the way, such as "went on from epoch 12".
         weights: the final weights as bytes, where they are kept.
     """
 
@@ -249,8 +295,12 @@ class Run:
     state: RunState
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     started: float = 0.0
+    ended: float = 0.0
     seconds: float = 0.0
     error: str = ""
+    attempt: str = ""
+    cost: "Cost | None" = None
+    notes: tuple[str, ...] = ()
     weights: bytes | None = None
 
     def score(self, metric: str) -> float:

@@ -1,36 +1,47 @@
 """A study run and its records as a table: what the command line and `ablate.run` share."""
 
 import importlib
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import StoreError
 from ablate.place import Place
-from ablate.runner import Outcome, Progress, run_study
-from ablate.study import Study
+from ablate.progress import Outcome, Progress
+from ablate.runner import run_study
+from ablate.study import RunState, Setting, Study, Trial
 from blocks.catalogue import unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ablate.search import Search
     from ablate.tracking import Records
     from reports.tables import Table
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All runs of a study, one row each, and the comparison of its settings."""
+    """All runs of a study, one row each, and the comparison of its settings.
+
+    Attributes:
+        found: what a search has found, in sentences; None for a design.
+        searched: the runs that a search chose by, one row each; None for a design.
+    """
 
     frame: "pd.DataFrame"
     table: "Table"
+    found: str | None = None
+    searched: "pd.DataFrame | None" = None
 
     def __str__(self) -> str:
-        return self.table.to_text()
+        return "\n".join([self.table.to_text(), *([self.found] if self.found else [])])
 
     def __repr__(self) -> str:
-        return self.table.to_text()
+        return str(self)
 
     def write(self, folder: Path) -> list[Path]:
         """Write the frame and the table in every form into a folder, and return the paths.
@@ -46,37 +57,46 @@ class Summary:
             "comparison.md": self.table.to_markdown(),
             "comparison.tex": latex.render(self.table),
         }
+        if self.searched is not None:
+            contents |= {"search.csv": self.searched.to_csv(index=False), "search.txt": self.found or ""}
         return [write(folder / name, content) for name, content in contents.items()]
 
 
 @dataclass
 class Count:
-    """How far one setting is; errors by seed."""
+    """How far one setting is; errors by seed.
+
+    Attributes:
+        pruned: trials of a search that were stopped, or not begun, because the setting had fallen behind.
+    """
 
     setting: str
     complete: int = 0
+    pruned: int = 0
     failed: int = 0
     missing: int = 0
     errors: dict[int, str] = field(default_factory=dict)
 
 
 def run(
-    study: Study,
-    place: Place,
-    *,
-    workers: int,
-    training: Callable[..., Iterator[Any]] | None = None,
-    listen: Callable[[Progress], None] = lambda _: None,
-) -> tuple[Outcome, Summary]:
-    """Run what a study still lacks and compare its settings; arguments and errors as in `runner.run_study`."""
+    study: Study, place: Place, *, listen: Callable[[Progress], None] = lambda _: None, **options: Any
+) -> tuple[Outcome, Summary | None]:
+    """Run what a study still lacks and compare its settings; arguments and errors as in `runner.run_study`.
+
+    There is no comparison while the store is away, nor as long as a study that was stopped has no complete run.
+    """
 
     def hear(progress: Progress) -> None:
         listen(progress)
         if progress.run is None:
             importlib.import_module("reports.tables")  # a second that is free now, while the workers train
 
-    outcome = run_study(study, place, workers=workers, training=training, listen=hear)
-    return outcome, summarise(place, study.name)
+    outcome = run_study(study, place, listen=hear, **options)
+    if outcome.n_waiting:
+        return outcome, None
+    result = summarise(place, study.name)
+    is_empty = outcome.is_stopped and not (result.frame["state"] == "complete").any()
+    return outcome, None if is_empty else result
 
 
 def summarise(place: Place, name: str) -> Summary:
@@ -113,7 +133,97 @@ def summarise(place: Place, name: str) -> Summary:
         planned_seeds=planned["seeds"],
         notes=notes,
     )
-    return Summary(frame, table)
+    if not planned["search"]:
+        return Summary(frame, table)
+    return Summary(frame, table, *_searched(records))
+
+
+def _searched(records: "Records") -> "tuple[str, pd.DataFrame]":
+    """Say what a search has found, from its records."""
+    study, search = _refilled(records)
+    rule = study.design.search
+    runs = records.frame(selection=True)[0]
+    states = runs["state"].value_counts()
+    counts = ", ".join(f"{states.get(state, 0)} {state}" for state in ("complete", "pruned", "failed"))
+    said = (
+        f"Search: {runs['setting'].nunique()} settings proposed by {rule.sampler if rule else '?'} on "
+        f"{len(study.seeds)} seeds ({counts} runs). They were scored on a held-out fifth of the training images, and "
+        "their scores are no result: the table above holds fresh seeds, the whole training part and the test part."
+    )
+    lines = textwrap.wrap(said, 95)
+    front = search.front()
+    if front and rule is not None:
+        lines.append(f"{'Pareto front' if len(rule.objectives) > 1 else 'Best'} on the held-out part:")
+        lines += [
+            f"  {setting.label}: {', '.join(f'{name} {value:.4g}' for name, value in values.items())}"
+            for setting, values in front
+        ]
+    if importances := search.importances():
+        shares = ", ".join(f"{slot} {share:.2f}" for slot, share in importances.items())
+        lines.append(
+            f"Importance for {study.metric.name} (fANOVA over what the search has seen; how much a slot matters, not "
+            f"which way, and no effect): {shares}."
+        )
+    return "\n".join(lines) + "\n", runs
+
+
+def _refilled(records: "Records") -> "tuple[Study, Search]":
+    """Return a study as its records have it, and its search with all that it was told."""
+    from ablate.selection import Earlier, Selection  # noqa: PLC0415  # Optuna takes half a second
+
+    study = records.study()
+    planned = {identity for _, _, identity in records.plan()["selection"]}
+    trials: dict[tuple[Setting, int], Trial] = {}
+    earlier = []
+    for one in records.selected(study.metric.name):
+        setting = study.setting_of(one.params)
+        if setting is not None and one.identity in planned:
+            trials[setting, one.seed] = Trial(setting, one.seed, one.identity, held_out=True)
+            earlier.append(Earlier(trials[setting, one.seed], one.state, one.curves, one.cost))
+    selection = Selection(
+        study, trial_of=lambda setting, seed: trials.get((setting, seed), Trial(setting, seed, "")),
+        earlier=earlier, confirm=lambda _: (),
+    )  # fmt: skip
+    return study, selection.search
+
+
+def export(place: Place, name: str, path: Path) -> None:
+    """Write the settings of a study, and how they did, as an Optuna study; of a search those that it proposed.
+
+    Raises:
+        StoreError: if there is no such study, naming the nearest.
+        AblateError: if the file exists already, or cannot be written.
+    """
+    from ablate.search import Outcome, export  # noqa: PLC0415  # Optuna takes half a second
+
+    records = _records(place, name)
+    study, planned = records.study(), records.plan()
+    search = study.design.search
+    listed = {identity for _, _, identity in planned["selection" if search else "trials"]}
+    objectives = search.objectives if search else (study.metric.name,)
+    attempts: dict[Setting, dict[int, Any]] = {}
+    for one in records.selected(study.metric.name, held_out=search is not None):
+        setting = study.setting_of(one.params)
+        if setting is not None and one.identity in listed:
+            seeds = attempts.setdefault(setting, {})
+            if one.seed not in seeds or one.state is RunState.COMPLETE:
+                seeds[one.seed] = one
+    outcomes = []
+    for setting, by_seed in attempts.items():
+        runs = [by_seed[seed] for seed in study.seeds if seed in by_seed]
+        states = {run.state for run in runs}
+        pruned = RunState.PRUNED in states
+        whole = states == {RunState.COMPLETE} and len(runs) == len(study.seeds)
+        state = RunState.COMPLETE if whole else RunState.PRUNED if pruned else RunState.FAILED
+        scores = [{**vars(run.cost or object()), **{k: curve[-1] for k, curve in run.curves.items()}} for run in runs]
+        outcomes.append(
+            Outcome(
+                setting, state, {each: fmean(score[each] for score in scores) for each in objectives} if whole else {},
+                [value for run in runs for value in run.curves[study.metric.name]], tuple(run.seed for run in runs),
+                min(run.started for run in runs), max(run.ended for run in runs),
+            )
+        )  # fmt: skip
+    export(path, study, outcomes)
 
 
 def status(place: Place, name: str) -> list[Count]:
@@ -123,12 +233,19 @@ def status(place: Place, name: str) -> list[Count]:
         StoreError: if there is no such study, naming the nearest.
     """
     records = _records(place, name)
-    complete, errors, planned = records.completed(), records.errors(), records.plan()
-    counts = {label: Count(label) for label in planned["settings"]}
-    for label, seed, identity in planned["trials"]:
+    errors, planned = records.errors(), records.plan()
+    trials = planned["trials"] + planned["selection"]
+    complete = records.completed([identity for *_, identity in trials], share=planned["share"])
+    attempts = records.selected(planned["metric"]["name"]) if planned["search"] else []
+    stopped = {one.identity for one in attempts if one.state is RunState.PRUNED}
+    behind = {label for label, _, identity in planned["selection"] if identity in stopped}
+    counts = {label: Count(label) for label in (*planned["settings"], *planned["selected"])}
+    for label, seed, identity in trials:
         count = counts[label]
         if identity in complete:
             count.complete += 1
+        elif label in behind and identity not in errors:
+            count.pruned += 1
         elif identity in errors:
             count.failed += 1
             count.errors[seed] = errors[identity]

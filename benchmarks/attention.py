@@ -6,100 +6,67 @@ Both sides are whole processes in fresh temporary folders, imports counted, and 
 figures:
 
 overhead: from the start of the process to the first training step, plus from the end of the last one until the table
-    is printed and the process has ended. For ablate both ends come from the MLflow records: the earliest
-    `start_time` and the latest `end_time` (`start_time` and `seconds`: when the worker is done, after the last
-    evaluation). A trial starts when a worker takes it up, before its network is built (about 0.02 s) and, in a worker
-    that has made no optimizer yet, before torch imports what an optimizer needs (about 1.6 s; the worker that has
-    inspected the study has it already). So this is a lower bound, and close where that worker begins. The bare loop
-    notes its own first step and last step.
+    is printed and the process has ended. The bare loop notes both moments. For ablate they come from the MLflow
+    records: the earliest `start_time`, and the latest `end_time` (when the worker is done, after the last evaluation).
+    A trial starts when a worker takes it up, before torch imports what the first optimizer of a process needs (about
+    1.6 s) and while the parent still imports beside it; so what the first trial takes longer than the median of its
+    setting's other trials counts as overhead too ("first trial's excess"; 0 where there are no others, --trials 5).
 slope: the least-squares slope of the wall time over the number of trials, ablate's over the bare loop's.
 """
 
 import argparse
 import json
-import os
-import re
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import fmean, linear_regression, median
 from typing import NamedTuple
 
 import machine
+import sides
 
-HERE = Path(__file__).resolve().parent
-STUDY = HERE.parent / "studies" / "attention.yml"
-N_SETTINGS = 5
-MOST_OVERHEAD_SECONDS, MOST_SLOPE_RATIO = 12.0, 1.05
+N_SETTINGS, EPOCHS = 5, 20
+MOST_OVERHEAD_SECONDS, MOST_SLOPE_RATIO = 8.0, 1.02
 
 
 class Measured(NamedTuple):
     """One call of one side; times in seconds.
 
-    `trial` is the mean time that a worker spends on a trial.
+    `excess` is what the first trial took longer than others of its setting; `trial` is the mean time that a worker
+    spends on a trial.
     """
 
     side: str
     n_trials: int
     wall: float
     before: float
+    excess: float
     after: float
     trial: float
 
     @property
     def overhead(self) -> float:
         """What is no training: before the first step and after the last."""
-        return self.before + self.after
+        return self.before + self.excess + self.after
 
 
 def ablate_side(n_trials: int, folder: Path) -> Measured:
     """Run the study with as many seeds as make `n_trials` trials, as a user does."""
-    text, n_found = re.subn(
-        r"^seeds: \d+$", f"seeds: {n_trials // N_SETTINGS}", STUDY.read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
-    if n_found != 1:
-        raise SystemExit(f"{STUDY} should have one line `seeds: <number>`; it has {n_found}")
-    (folder / STUDY.name).write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "ablate", "run", STUDY.name, "--workers", "2"]
-    start, end, output = _run(command, folder)
-    if "verdict" not in output:
-        raise SystemExit(f"ablate printed no table:\n{output}")
-    times = _recorded(folder / "runs" / "mlflow.db")
-    if len(times) != n_trials:
-        raise SystemExit(f"{len(times)} runs are FINISHED where {n_trials} were planned")
-    first, last = min(t[0] for t in times), max(t[1] for t in times)
-    return Measured("ablate", n_trials, end - start, first - start, end - last, fmean(b - a for a, b in times))
+    call, trials = sides.run_ablate("attention", folder, seeds=n_trials // N_SETTINGS, n_trials=n_trials, epochs=EPOCHS)
+    if "verdict" not in call.output:
+        raise SystemExit(f"ablate printed no table:\n{call.output}")
+    first, *others = trials
+    alike = [trial.seconds for trial in others if trial.setting == first.setting]
+    excess = max(0.0, first.seconds - median(alike)) if alike else 0.0
+    before, after = first.began - call.start, call.end - max(trial.ended for trial in trials)
+    return Measured("ablate", n_trials, call.wall, before, excess, after, fmean(trial.seconds for trial in trials))
 
 
 def bare_side(n_trials: int, folder: Path) -> Measured:
     """Run the loop without any tool."""
-    start, end, output = _run([sys.executable, str(HERE / "bare_loop.py"), str(n_trials)], folder)
-    times = json.loads(output.splitlines()[-1])
-    before, after = times["first_step"] - start, end - times["last_step"]
-    return Measured("bare", n_trials, end - start, before, after, times["trial_seconds"])
-
-
-def _run(command: list[str], folder: Path) -> tuple[float, float, str]:
-    """Run a command to its end; return when it started and ended, in seconds since 1970, and what it printed."""
-    environment = {**os.environ, "PYTHONUTF8": "1"}
-    start = time.time()
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=True)
-    return start, time.time(), done.stdout
-
-
-def _recorded(database: Path) -> list[tuple[float, float]]:
-    """Return when each trial began and ended, from the records of a run that is over."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    from mlflow import MlflowClient  # noqa: PLC0415  # after its telemetry is switched off
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{database.as_posix()}")
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(
-        experiments, "tags.`ablate.kind` = 'trial' and attributes.status = 'FINISHED'", max_results=5000
-    )
-    return [(run.info.start_time / 1000, run.info.end_time / 1000) for run in runs]
+    call = sides.run([str(sides.HERE / "bare_loop.py"), "attention", str(n_trials)], folder)
+    times = json.loads(call.output.splitlines()[-1])
+    before, after = times["first_step"] - call.start, call.end - times["last_step"]
+    return Measured("bare", n_trials, call.wall, before, 0.0, after, times["trial_seconds"])
 
 
 def slope(calls: list[Measured], side: str) -> float:
@@ -110,22 +77,25 @@ def slope(calls: list[Measured], side: str) -> float:
 
 def measure(sizes: list[int], repeats: int) -> list[list[Measured]]:
     """Let both sides take turns, who begins too; return the calls of each repeat."""
-    sides = [ablate_side, bare_side]
+    turns = [ablate_side, bare_side]
     measured: list[list[Measured]] = []
-    print("repeat  side    trials  wall s  to 1st step  from last step  overhead s  s/trial in a worker", flush=True)
+    print(
+        "repeat  side    trials  wall s  to 1st step  1st trial's excess  from last step  overhead s  s/trial in a worker",
+        flush=True,
+    )
     for repeat in range(repeats):
         measured.append([])
         for n_trials in sizes:
-            for side in sides:
+            for side in turns:
                 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                     call = side(n_trials, Path(folder))
                 measured[-1].append(call)
                 print(
                     f"{repeat + 1:6d}  {call.side:6s}  {n_trials:6d}  {call.wall:6.1f}  {call.before:11.2f}"
-                    f"  {call.after:14.2f}  {call.overhead:10.2f}  {call.trial:20.3f}",
+                    f"  {call.excess:18.2f}  {call.after:14.2f}  {call.overhead:10.2f}  {call.trial:20.3f}",
                     flush=True,
                 )
-            sides.reverse()
+            turns.reverse()
     return measured
 
 

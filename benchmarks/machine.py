@@ -26,6 +26,13 @@ def show(facts: dict[str, str]) -> None:
     print(flush=True)
 
 
+def memory_mib(pid: int, what: str = "VmRSS") -> float:
+    """Return how much memory a process holds (VmRSS) or has held at most (VmHWM); NaN where /proc does not tell."""
+    status = Path(f"/proc/{pid}/status")
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    return next((float(line.split()[1]) / 1024 for line in lines if line.startswith(what + ":")), float("nan"))
+
+
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
     lines = information.read_text(encoding="utf-8").splitlines() if information.is_file() else []

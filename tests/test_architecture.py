@@ -18,7 +18,7 @@ BREAKS = {
     "blocks and reports know nothing of each other": ("reports/tables.py", "import blocks.catalogue"),
     "optuna in search alone": ("ablate/runner.py", "import optuna"),
     "mlflow in tracking alone": ("ablate/runner.py", "import mlflow"),
-    "joblib in runner alone": ("ablate/worker.py", "import joblib"),
+    "joblib in pool alone": ("ablate/worker.py", "import joblib"),
     "click and rich in cli alone": ("ablate/display.py", "import rich"),
     "pydantic and yaml in config alone": ("ablate/study.py", "import yaml"),
     "torch only where networks are": ("ablate/runner.py", "import torch"),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ablate import build, config, design, worker
-from ablate.design import Job
+from ablate.job import Job
 from blocks import catalogue
 from blocks.attention import SqueezeExcite
 

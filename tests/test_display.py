@@ -3,7 +3,7 @@ import io
 import pytest
 
 from ablate import display
-from ablate.runner import Progress
+from ablate.progress import Progress
 from ablate.study import Choice, Metric, Run, RunState, Setting, Trial
 
 ACCURACY = Metric("accuracy", unit="fraction")

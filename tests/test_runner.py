@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 import ablate
-from ablate import design, runner
+from ablate import runner
 from ablate.errors import StoreError, StudyError
 from ablate.place import Place
 from ablate.train import Progress
@@ -26,6 +26,7 @@ slots:
   attention: [none, se, eca]
 seeds: 2
 recipe: {epochs: 3, batch: 50}
+share: false   # all tests of this module use one store, and each its own study
 """
 TIES = {"none": 0.5, "se": 0.6, "eca": 0.7}
 
@@ -69,35 +70,6 @@ def test_a_training_function_of_ones_own_makes_the_scores(study, runs):
     assert frame.set_index(["setting", "seed"])["accuracy"].to_dict() == pytest.approx(
         {(label, seed): level + 0.01 * seed + 0.002 for label, level in TIES.items() for seed in (0, 1)}
     )
-
-
-def test_settings_are_told_to_optuna_with_their_mean_over_seeds(study, runs):
-    from ablate.search import Proposals
-
-    content = study()
-    plan = design.plan(content)
-    proposals = Proposals(content, plan)
-    for setting in proposals.ask():
-        proposals.tell(setting, [TIES[setting.label], TIES[setting.label] + 0.2])
-
-    told = {trial.params["attention"]: trial.value for trial in proposals._optuna.trials}
-    assert told == pytest.approx({label: score + 0.1 for label, score in TIES.items()})
-
-
-def test_conditional_slots_are_conditional_for_optuna_too(study):
-    from ablate.search import Proposals
-
-    content = study("""\
-network: {resnet: {depth: 8, width: 16}}
-data: {digits: {train: 50}}
-slots:
-  conv: [dense, {grouped: {groups: [2, 4]}}]
-  mix: {choices: [none, pointwise], when: {conv: grouped}}
-""")
-    plan = design.plan(content)
-
-    assert list(Proposals(content, plan).ask()) == list(plan.settings)
-    assert [("mix" in setting) for setting in plan.settings] == [False, True, True, True, True]
 
 
 def test_adding_a_choice_or_a_seed_runs_only_what_is_missing(study, runs):
@@ -201,7 +173,7 @@ def test_a_training_function_that_exits_fails_its_trial_alone(study, runs):
 def test_latency_that_an_earlier_call_could_not_come_to_is_measured_by_the_next(study, runs, monkeypatch):
     content = study()
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_measure_latencies", lambda *_: None)
+        patch.setattr(runner._Call, "_measure_latencies", lambda *_: None)
         runner.run_study(content, Place(runs), workers=0, training=quick)
 
     assert (run(content, runs).frame["latency_ms"] > 0).all()
@@ -290,11 +262,10 @@ def test_the_same_name_from_another_file_is_refused(study, runs, tmp_path):
 def test_a_study_that_is_being_run_is_refused_with_the_process_that_runs_it(study, runs):
     content = study()
     holder = textwrap.dedent(f"""
-        import ablate, sys
-        from ablate import runner
-        from ablate.place import Place
+        import sys
+        from ablate.lease import lease
         from pathlib import Path
-        with runner._lease(Place(Path({str(runs)!r})), ablate.read_study({content.path!r})):
+        with lease(Path({str(runs / content.name)!r}), {content.name!r}):
             print("held", flush=True)
             sys.stdin.read()
     """)

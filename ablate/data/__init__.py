@@ -1,91 +1,59 @@
-"""Data sets by name: decoded once a process, then arrays."""
+"""Data sets by name: decoded once a machine, then arrays that all processes share."""
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ablate.errors import DataError
+from ablate.data import kept
+from ablate.data.files import read_bytes
+from ablate.data.images import Images, standardised, stratified
 from ablate.study import Choice
 from blocks import catalogue
+from blocks.catalogue import Entry
+
+__all__ = ["Images", "fingerprint", "load", "read_bytes", "standardised", "stratified"]
 
 
-@dataclass(frozen=True)
-class Images:
-    """Labelled images in two parts, (image, channel, height, width) float32 and (image,) int64.
+def load(choice: Choice, *, held_out: bool = False) -> Images:
+    """Return a data set; the second call with the same options costs nothing, the first one on a machine decodes it.
 
-    Inputs are standardised by the mean and deviation of the training part.
-    """
-
-    train_inputs: NDArray[np.float32]
-    train_targets: NDArray[np.int64]
-    test_inputs: NDArray[np.float32]
-    test_targets: NDArray[np.int64]
-    n_classes: int
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of one input."""
-        channels, height, width = self.train_inputs.shape[1:]
-        return channels, height, width
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of every value and of the split."""
-        digest = hashlib.sha256()
-        for part in (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets):
-            digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        return digest.hexdigest()[:32]
-
-
-@cache
-def load(choice: Choice) -> Images:
-    """Return a data set; the second call with the same options costs nothing.
+    Args:
+        choice: its name and options.
+        held_out: whether to return its training part alone, split for what selects, instead of all.
 
     Raises:
         DataError: if its files are missing or damaged, or it has fewer images than asked for.
     """
-    known = catalogue.read("blocks", "ablate.data", "ablate.tasks")
-    images: Images = known.find("data", str(choice.name)).load()(**dict(choice.options))
-    return images
+    return _load(choice, held_out)
 
 
-def fingerprint(choice: Choice) -> str:
+def fingerprint(choice: Choice, *, held_out: bool = False) -> str:
     """Return the hash of a data set's arrays and split."""
-    return load(choice).fingerprint
+    return load(choice, held_out=held_out).fingerprint
 
 
-def stratified(targets: NDArray[np.int64], n: int, *, split: int) -> NDArray[np.int64]:
-    """Return `n` indices in random order, with as equal a share of every class as there can be.
+@cache
+def _load(choice: Choice, held_out: bool) -> Images:  # noqa: FBT001  # a key of the cache
+    entry = catalogue.read("blocks", "ablate.data", "ablate.tasks").find("data", str(choice.name))
+    options = dict(choice.options)
 
-    Args:
-        targets: the class of each image.
-        n: how many.
-        split: which draw.
+    def decode() -> Images:
+        images: Images = entry.load()(**options)
+        return images.held_out if held_out else images
 
-    Raises:
-        DataError: if there are fewer images than asked for, or `split` is negative.
-    """
-    if not 1 <= n <= len(targets):
-        raise DataError(f"train: {n} is out of range: there are {len(targets)} images")
-    if split < 0:
-        raise DataError(f"split: {split} is out of range: at least 0")
-    order = np.random.default_rng(split).permutation(len(targets))
-    rank = np.zeros(len(targets), dtype=np.int64)  # how many of the same class stand before
-    for label in np.unique(targets):
-        mine = order[targets[order] == label]
-        rank[mine] = np.arange(len(mine))
-    by_rank = order[np.argsort(rank[order], kind="stable")]
-    return by_rank[:n]
+    return kept.images({**_key(entry.name, options), "held_out": held_out}, _source(entry), decode)
 
 
-def standardised(train: NDArray[np.floating], test: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
-    """Yield both parts with the training part's mean taken away and its deviation divided out, per channel."""
-    mean = train.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
-    deviation = np.maximum(train.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64), 1e-8)
-    for part in (train, test):
-        yield ((part - mean.astype(np.float32)) / deviation.astype(np.float32)).astype(np.float32, copy=False)
+def _key(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells data sets apart on this machine: relative paths depend on where one stands."""
+    places = {"path": options.get("path"), "ABLATE_DATA": os.environ.get("ABLATE_DATA")}
+    absolute = {key: str(Path(place).expanduser().resolve()) for key, place in places.items() if place is not None}
+    return {"name": name, "options": sorted({**options, **absolute}.items())}
+
+
+@cache
+def _source(entry: Entry) -> str:
+    """Return the hash of the code that decodes, as it was when this process first used it."""
+    return catalogue.fingerprint(catalogue.sources(entry))

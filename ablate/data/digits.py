@@ -1,12 +1,14 @@
 """Handwritten digits that come with scikit-learn."""
 
+import gzip
+import io
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from ablate.data import Images, standardised, stratified
+from ablate.data import Images, read_bytes, standardised, stratified
 from ablate.errors import DataError
 from blocks.catalogue import register
 
@@ -30,7 +32,8 @@ def digits(*, train: int = 1000, split: int = 0) -> Images:
         raise DataError("digits: scikit-learn, which ships them, is not installed")
     path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     try:
-        table = np.loadtxt(path, delimiter=",", dtype=np.float32)
+        text = io.BytesIO(gzip.decompress(read_bytes(path)))
+        table = np.loadtxt(text, delimiter=",", dtype=np.float32)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise DataError(f"digits: {path} cannot be read: {error}") from None
     inputs = table[:, :-1].reshape(-1, 1, 8, 8) / np.float32(16)

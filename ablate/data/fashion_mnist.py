@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ablate.data import Images, standardised, stratified
+from ablate.data import Images, read_bytes, standardised, stratified
 from ablate.errors import DataError
 from blocks.catalogue import register
 
@@ -51,7 +51,7 @@ def fashion_mnist(*, path: str | None = None, train: int = 60000, split: int = 0
             raise DataError(f"fashion-mnist: {folder / name} does not belong to its images: {len(labels)} labels")
     targets = train_targets.astype(np.int64)
     chosen = np.sort(stratified(targets, train, split=split))
-    inputs = [(images[:, None] / np.float32(255)).astype(np.float32) for images in (train_images[chosen], test_images)]
+    inputs = [images[:, None] / np.float32(255) for images in (train_images[chosen], test_images)]
     train_inputs, test_inputs = standardised(*inputs)
     return Images(train_inputs, targets[chosen], test_inputs, test_targets.astype(np.int64), n_classes=10)
 
@@ -69,7 +69,7 @@ def _folder(path: str | None) -> Path:
 def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Decode an idx file: a magic number that ends in the number of dimensions, their sizes, then bytes."""
     try:
-        content = gzip.decompress(path.read_bytes())
+        content = gzip.decompress(read_bytes(path))
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"fashion-mnist: {path} is damaged: {error}") from None
     start = 4 + 4 * dimensions

@@ -1,13 +1,23 @@
 """The design of a study: which rule, over which slots, or which settings."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from ablate import design
+from ablate.grammar import seeds
 from ablate.grammar.choices import Reader, meant
 from ablate.grammar.problems import Problems, hint, shown, written
-from ablate.study import Choice, Design, Setting, Study
-from blocks.catalogue import unknown
+from ablate.study import Choice, Cost, Design, Search, Setting, Study
+from blocks.catalogue import Option, unknown
+
+SEARCH = {
+    "settings": Option("settings", ("int",)),
+    "sampler": Option("sampler", ("str",), get_args(get_type_hints(Search)["sampler"])),
+    "prune": Option("prune", ("str",), get_args(get_type_hints(Search)["prune"])),
+    "objectives": Option("objectives", ("str",), is_list=True),
+}
+FRESH_SEEDS = 5
+FEWEST_FOR_WILCOXON = 5  # seeds: no four differences are rarer than 1 in 16, so it could stop nothing before the fifth
 
 
 def read_design(
@@ -21,15 +31,20 @@ def read_design(
         readers: of every slot that the file names; None where a slot could not be read.
         problems: where to note them.
     """
-    rules = [given] if isinstance(given, str) else list(given)
+    parts = {given: None} if isinstance(given, str) else given
+    rules = [rule for rule in parts if rule != "confirm"]
     later = [rule for rule in rules if rule in design.LATER]
-    details = None if isinstance(given, str) or not given else given[rules[0]]
+    details = parts[rules[0]] if rules else None
     if later:
         problems.add("design", f"{later[0]!r} is not in this version (known: {', '.join(design.RULES)})")
     elif len(rules) != 1:
         problems.add("design", f"expected one design; given {shown(given)}")
     elif rules[0] not in design.RULES:
         problems.add("design", unknown("design", rules[0], design.RULES))
+    elif rules[0] == "search":
+        return Design("search", search=_search(details, parts.get("confirm"), study, problems))
+    elif "confirm" in parts:
+        problems.add("design.confirm", f"only a search is confirmed on fresh seeds; {rules[0]} is not")
     elif rules[0] == "list":
         return _listed(details, study, readers, problems)
     elif details is None:
@@ -39,6 +54,88 @@ def read_design(
     else:
         problems.add("design", f"{rules[0]} takes no details; given {shown(details)}")
     return Design()
+
+
+def _search(details: Any, confirm: Any, study: Study, problems: Problems) -> Search:
+    given = _options("design.search", details, SEARCH, problems)
+    settings = _ranged(
+        "design.search.settings", given.get("settings", Search.settings), 2, design.MOST_SETTINGS, problems
+    )
+    sampler, prune = given.get("sampler", Search.sampler), given.get("prune", Search.prune)
+    objectives = _objectives(given.get("objectives", [study.metric.name]), study, problems)
+    if prune != "none" and (wrong := _unprunable(prune, objectives, study)):
+        problems.add("design.search.prune", wrong)
+    several = isinstance(confirm, dict) and isinstance(confirm.get("seeds"), list)
+    seeds_ = Option("seeds", ("int",), is_list=several)
+    given = _options("design.confirm", confirm, {"top": Option("top", ("int",)), "seeds": seeds_}, problems)
+    top = _ranged("design.confirm.top", given.get("top", min(Search.top, settings - 1)), 1, settings - 1, problems)
+    fresh = _fresh_seeds(given.get("seeds", FRESH_SEEDS), study, problems)
+    return Search(settings, sampler, prune, objectives, top, fresh)
+
+
+def _options(place: str, given: Any, options: Mapping[str, Option], problems: Problems) -> dict[str, Any]:
+    """Return what is given and fits."""
+    if not isinstance(given, dict | None):
+        problems.add(place, f"expected {{option: value}}; given {shown(given)}{hint(given)}")
+        return {}
+    fits = {}
+    for name, value in (given or {}).items():
+        if name not in options:
+            problems.add(f"{place}.{name}", unknown("option", name, options))
+        elif wrong := options[name].check(value):
+            problems.add(f"{place}.{name}", wrong + hint(value))
+        else:
+            fits[name] = value
+    return fits
+
+
+def _ranged(place: str, number: int, least: int, most: int, problems: Problems) -> int:
+    if not least <= number <= most:
+        problems.add(place, f"{number} is out of range: from {least} to {most:,}")
+    return min(max(number, least), most)
+
+
+def _objectives(given: list[str], study: Study, problems: Problems) -> tuple[str, ...]:
+    known = [metric.name for metric in (study.metric, *study.metrics)] + list(vars(Cost(0, 0)))
+    for i, name in enumerate(given):
+        place = f"design.search.objectives[{i}]"
+        if name not in known:
+            problems.add(place, unknown("objective", name, known))
+        elif name in given[:i]:
+            problems.add(place, f"{name!r} stands twice")
+    if given[:1] != [study.metric.name]:
+        problems.add("design.search.objectives", f"the first must be the metric of the study, {study.metric.name!r}")
+    return tuple(given)
+
+
+def _unprunable(prune: str, objectives: tuple[str, ...], study: Study) -> str:
+    """Say why a search cannot stop settings early; empty if it can."""
+    if len(objectives) > 1:
+        return f"{prune} compares one score on the way, and there are {len(objectives)} objectives: leave it out"
+    if prune == "wilcoxon" and len(study.seeds) < FEWEST_FOR_WILCOXON:
+        return f"wilcoxon compares seeds and can stop nothing with {len(study.seeds)}: at least {FEWEST_FOR_WILCOXON}"
+    if prune != "wilcoxon" and any(slot.name == "recipe.epochs" for slot in study.slots):
+        return f"{prune} compares settings epoch by epoch, and slots.recipe.epochs varies their number: leave it out"
+    return ""
+
+
+def _fresh_seeds(given: int | list[int], study: Study, problems: Problems) -> tuple[int, ...]:
+    """Return the seeds that confirm: those given, or as many as given after the last seed of the search."""
+    place = "design.confirm.seeds"
+    if isinstance(given, int):
+        first = max(study.seeds) + 1
+        n = _ranged(place, given, 1, min(seeds.MOST, seeds.LARGEST - max(study.seeds)), problems)
+        return tuple(range(first, first + n))
+    if not given:
+        problems.add(place, "the list is empty")
+    for i, seed in enumerate(given):
+        if not 0 <= seed <= seeds.LARGEST:
+            problems.add(f"{place}[{i}]", f"{seed} is out of range: from 0 to {seeds.LARGEST}")
+        elif seed in given[:i]:
+            problems.add(f"{place}[{i}]", f"{seed} stands twice in {shown(given)}")
+        elif seed in study.seeds:
+            problems.add(f"{place}[{i}]", f"{seed} is a seed of the search, which has chosen by it: take a fresh one")
+    return tuple(given)
 
 
 def _factorial(details: Any, readers: Mapping[str, object], problems: Problems) -> Design:

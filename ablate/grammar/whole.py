@@ -17,6 +17,7 @@ from blocks import catalogue
 from blocks.catalogue import Catalogue, Entry, unknown
 
 DEFAULT_METRIC = {"classification": "accuracy"}
+MOST_RETRIES = 100
 Named = str | dict[str, dict[str, Any] | None]
 
 
@@ -41,6 +42,9 @@ class Document:
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     keep: Literal["weights", "none"] | None = None
+    timeout: float | None = None
+    retries: int = 0
+    share: bool = True
     tags: dict[str, str] = field(default_factory=dict)
     notes: str = ""
 
@@ -74,6 +78,10 @@ def read(document: Document, broken: frozenset[str], problems: Problems, *, own_
     check_practical(document.practical, metric, problems)
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?|mps", document.device):
         problems.add("device", unknown("device", document.device, ["auto", "cpu", "cuda", "cuda:0", "mps"]))
+    if document.timeout is not None and document.timeout <= 0:
+        problems.add("timeout", f"{document.timeout} is out of range: seconds, more than 0")
+    if not 0 <= document.retries <= MOST_RETRIES:
+        problems.add("retries", f"{document.retries} is out of range: from 0 to {MOST_RETRIES}")
     for key in document.tags:
         if key.startswith(("ablate.", "mlflow.")) or not re.fullmatch(r"\w[\w .:-]{0,199}", key):
             problems.add(f"tags.{key}", "is no tag of yours: letters, digits and _-.: only, not ablate.* or mlflow.*")
@@ -81,6 +89,7 @@ def read(document: Document, broken: frozenset[str], problems: Problems, *, own_
         name="", network=network_choice, data=data_choice, slots=slots, question=document.question, recipe=recipe,
         seeds=read_seeds(document.seeds, problems), metric=metric, metrics=tuple(metrics), task=task,
         practical=document.practical, device=document.device, precision=document.precision, keep=document.keep,
+        timeout=document.timeout, retries=document.retries, share=document.share,
         tags=tuple(document.tags.items()), notes=document.notes,
     )  # fmt: skip
     if broken & {"slots", "design"}:

@@ -1,0 +1,40 @@
+"""The workers of a call: they look at the study and make themselves ready before anything trains."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from ablate import design, pool
+from ablate.errors import StudyError
+from ablate.job import Inspection, Job
+from ablate.pool import Lane
+from ablate.study import Study
+
+
+def built_first(study: Study) -> design.Plan:
+    """Return the settings that are built before anything trains: all of a design, of a search every single choice."""
+    return design.plan(study) if study.design.search is None else design.neighbours(study)
+
+
+@contextmanager
+def crew(n: int, job: Job) -> Iterator[tuple[list[Lane], Callable[[], Inspection]]]:
+    """Start workers: one inspects the study, the others make themselves ready meanwhile.
+
+    Yields the workers, and what waits for the inspection and raises a StudyError with all that it has found.
+    """
+    lanes = pool.lanes(n, pin=job.study.device in ("auto", "cuda"))
+
+    def inspection() -> Inspection:
+        found: Inspection = future.result()
+        if found.problems:
+            raise StudyError([f"{job.study.path}: {problem}" for problem in found.problems])
+        return found
+
+    try:
+        future = lanes[0].start("inspect", replace(job, plan=built_first(job.study)))
+        for lane in lanes[1:]:
+            lane.start("prepare", job)
+        yield lanes, inspection
+    finally:
+        for lane in lanes:
+            lane.kill()

@@ -1,0 +1,156 @@
+"""Where work is done: a process of its own for each lane, or this process."""
+
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from joblib.externals.loky import ProcessPoolExecutor
+
+# What a worker process must find when it starts: one thread; and, for glibc, to keep memory that a batch has used for
+# the next one. Without the last two every evaluation gives tens of megabytes back to the kernel and asks for them
+# again, which was a tenth of a trial (glibc stops adapting both limits as soon as one is set).
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+}
+
+# After this long without work a process ends by itself.
+IDLE_SECONDS = 120
+# How often a worker looks whether its parent is still there.
+WATCH_SECONDS = 0.5
+
+# What the future of a lane raises when its process has died.
+Died = BrokenProcessPool
+
+
+class Lane:
+    """A worker that does one thing after another: functions of `ablate.worker`, by name.
+
+    One process a lane, an executor each, so that it is known whose work killed a process, and nobody else's is lost.
+    By name, so that this process need not import torch.
+
+    Args:
+        environment: beside `ENVIRONMENT`; None runs everything here and now, where breakpoints work.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None) -> None:
+        self._environment = environment
+        self._executor = self._new()
+        self._ready: Future[Any] | None = None
+
+    @property
+    def is_process(self) -> bool:
+        """Tell whether it is a process of its own, which can be ended."""
+        return self._environment is not None
+
+    def _new(self) -> ProcessPoolExecutor | None:
+        if self._environment is None:
+            return None
+        return ProcessPoolExecutor(
+            1,
+            timeout=IDLE_SECONDS,
+            initializer=_prepare,
+            initargs=(os.getpid(),),
+            env={**ENVIRONMENT, **self._environment},
+        )
+
+    def submit(self, name: str, *arguments: Any, **options: Any) -> Future[Any]:
+        """Run a function of `ablate.worker` and return its future."""
+        if self._executor is not None:
+            try:
+                future: Future[Any] = self._executor.submit(_call, name, *arguments, **options)
+            except BrokenProcessPool:  # it died while it had nothing to do
+                self.renew()
+                future = self._executor.submit(_call, name, *arguments, **options)
+            return future
+        future = Future()
+        try:
+            future.set_result(_call(name, *arguments, **options))
+        except Exception as error:  # noqa: BLE001  # a future carries it to whoever asks
+            future.set_exception(error)
+        return future
+
+    def start(self, name: str, *arguments: Any) -> Future[Any]:
+        """Submit what a new process does first; until it is done the lane is not ready."""
+        self._ready = self.submit(name, *arguments)
+        return self._ready
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether the process has started and done what it does first."""
+        return self._ready is None or self._ready.done()
+
+    def renew(self) -> None:
+        """Put a new process in the place of one that died or hangs."""
+        self.kill()
+        self._executor = self._new()
+        self._ready = None
+
+    def kill(self) -> None:
+        """End the process without waiting for what it does."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)
+
+
+def lanes(n: int, *, pin: bool) -> list[Lane]:
+    """Return as many lanes; 0: one, in this process.
+
+    Args:
+        n: how many processes.
+        pin: whether each sees one GPU alone, the GPUs in turn; more lanes than GPUs share them.
+    """
+    if n == 0:
+        return [Lane(None)]
+    names = gpus() if pin else []
+    return [Lane({"CUDA_VISIBLE_DEVICES": names[i % len(names)]} if names else {}) for i in range(n)]
+
+
+def gpus() -> list[str]:
+    """Return the GPUs that CUDA may use, as CUDA_VISIBLE_DEVICES names them, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() not in {"", "-1"}]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    listed = subprocess.run([program, "-L"], capture_output=True, text=True, check=False, timeout=20)
+    return [str(i) for i in range(sum(line.startswith("GPU ") for line in listed.stdout.splitlines()))]
+
+
+def default_workers(device: str) -> int:
+    """Return one worker per core, at most eight; one per GPU where the study trains on them."""
+    if device == "cpu":
+        return min(8, os.cpu_count() or 1)
+    if device == "auto":
+        return len(gpus()) or min(8, os.cpu_count() or 1)
+    return max(1, len(gpus())) if device == "cuda" else 1
+
+
+def _call(name: str, *arguments: Any, **options: Any) -> Any:
+    return getattr(importlib.import_module("ablate.worker"), name)(*arguments, **options)
+
+
+def _prepare(parent: int) -> None:
+    """Leave signals that reach every process of a terminal to the parent, and end when it has gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform != "win32":
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has been killed: nobody would take the result."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)

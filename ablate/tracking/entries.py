@@ -1,0 +1,154 @@
+"""A run, a plan and what they stand on, in the plain values that the record holds."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from ablate.design import Plan
+from ablate.spool import Entry
+from ablate.study import Run, RunState, Setting, Study, Trial
+from ablate.tracking.rows import HELD_OUT, PARTS, TORCH, Row
+
+STATUSES = {RunState.COMPLETE: "FINISHED", RunState.FAILED: "FAILED", RunState.RUNNING: "RUNNING"}
+LIBRARIES = ("numpy", "optuna", "mlflow", "pandas", "scipy", "statsmodels", "joblib")
+LONGEST_TAG = 8000  # characters, MLflow's limit
+
+
+def entry_of(run: Run, study: Study, circumstances: Mapping[str, str]) -> Entry:
+    """Return what the record is to hold of a run; of one that is running, its curves so far."""
+    trial = run.trial
+    started = round(1000 * run.started)
+    points = [
+        (name, float(value), started, epoch)
+        for name, curve in run.curves.items()
+        for epoch, value in enumerate(curve, start=1)
+    ]
+    tags = {
+        "ablate.kind": "trial", "ablate.attempt": run.attempt, "ablate.identity": trial.identity,
+        "ablate.torch": TORCH, "ablate.setting": trial.setting.label, PARTS: _parts(trial), **circumstances,
+    }  # fmt: skip
+    if trial.held_out:
+        tags[HELD_OUT] = "true"
+    ended = None
+    if run.state is not RunState.RUNNING:
+        ended = round(1000 * run.ended) or started + round(1000 * run.seconds)
+        points.append(("seconds", run.seconds, started, 0))
+    if run.cost is not None:
+        costs = {name: value for name, value in asdict(run.cost).items() if value is not None}
+        points += [(name, float(value), started, 0) for name, value in costs.items()]
+    if run.state is RunState.PRUNED:
+        tags["ablate.state"] = run.state.value
+    if run.error:
+        tags["ablate.error"] = run.error.strip().splitlines()[-1][:500]
+    if run.notes:
+        tags["mlflow.note.content"] = "\n".join(run.notes)[:LONGEST_TAG]
+    files = {"weights.pt": run.weights, "traceback.txt": run.error.encode() or None}
+    return Entry(
+        attempt=run.attempt, name=f"{trial.setting.label} seed {trial.seed}"[:250],
+        status=STATUSES.get(run.state, "KILLED"), started=started, ended=ended, tags=tags,
+        params=params_of(study, trial.setting) | {"seed": str(trial.seed)}, points=tuple(points),
+        files={name: content for name, content in files.items() if content is not None},
+    )  # fmt: skip
+
+
+def params_of(study: Study, setting: Setting) -> dict[str, str]:
+    """Return everything that was chosen for a setting, by its name in the study file."""
+    params = {slot: choice.label for slot, choice in setting.choices}
+    params |= {"network": study.network.label, "data": study.data.label, "precision": study.precision}
+    given = {f"network.{k}": v for k, v in study.network.options if k not in setting}
+    given |= {f"data.{k}": v for k, v in study.data.options}
+    given |= {f"recipe.{k}": v for k, v in vars(study.recipe_of(setting).filled()).items()}
+    return params | {name: str(value) for name, value in given.items() if name not in setting}
+
+
+def _parts(trial: Trial) -> str:
+    """Return the parts of a trial's identity; without the single files where MLflow would cut them off."""
+    whole = json.dumps(dict(trial.parts))
+    if len(whole) <= LONGEST_TAG:
+        return whole
+    return json.dumps({name: value for name, value in trial.parts if not name.startswith("file ")})
+
+
+def reasons(row: Row, trial: Trial, study: Study) -> tuple[str, ...]:
+    """Say why an earlier run of a trial does not count any more."""
+    found = []
+    if (theirs := row.tags.get("ablate.torch")) != TORCH:
+        found.append(f"torch {theirs} → {TORCH}")
+    before, now = json.loads(row.tags.get(PARTS, "{}")), dict(trial.parts)
+    logged, wanted = row.params, params_of(study, trial.setting)
+    slots = {slot.name for slot in study.slots}
+    for name in sorted(before.keys() | now.keys(), key=lambda name: (name.startswith("file "), name)):
+        if before.get(name) == now.get(name) or not before:
+            continue
+        if name.startswith("file "):
+            found.append(f"source of {name.removeprefix('file ')}")
+            continue
+        changed = [
+            f"{key.removeprefix(f'{name}.')} {logged.get(key, 'none')} → {wanted.get(key, 'none')}"
+            for key in sorted(logged.keys() | wanted.keys())
+            if (key == name or key.startswith(f"{name}.") or (name == "network" and key in slots))
+            and logged.get(key) != wanted.get(key)
+        ]
+        found.append(f"{name}: {', '.join(changed)}" if changed else name)
+    return tuple(found) or ("what decided its scores: its record does not say which part",)
+
+
+def planned(study: Study, plan: Plan, trials: Iterable[Trial], selection: Iterable[Trial]) -> dict[str, Any]:
+    """Return what a report needs to know of a plan."""
+    search = study.design.search
+    chosen = list(selection)
+    return {
+        "study": study.name,
+        "question": study.question,
+        "notes": study.notes,
+        "slots": [slot.name for slot in study.slots],
+        "settings": _settings(plan.settings),
+        "reference": plan.reference.label,
+        "against": plan.against,
+        "estimand": plan.estimand,
+        "seeds": list(search.confirm_seeds if search else study.seeds),
+        "metric": asdict(study.metric),
+        "metrics": [asdict(metric) for metric in study.metrics],
+        "practical": study.practical,
+        "share": study.share,
+        "trials": _listed(trials),
+        "search": asdict(search) if search else None,
+        "selection": _listed(chosen),
+        "selected": _settings(trial.setting for trial in chosen),
+    }
+
+
+def _settings(settings: Iterable[Setting]) -> dict[str, dict[str, str]]:
+    return {setting.label: {name: choice.label for name, choice in setting.choices} for setting in settings}
+
+
+def _listed(trials: Iterable[Trial]) -> list[Sequence[str | int]]:
+    return [[trial.setting.label, trial.seed, trial.identity] for trial in trials]
+
+
+def circumstances(hardware: str) -> dict[str, str]:
+    """Return what runs stand on: libraries, Python, system, hardware and commit."""
+    others = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    found = {
+        "version.torch": version("torch"), "version.ablate": version("ablate"),
+        "version.python": platform.python_version(), "version.others": others,
+        "ablate.system": platform.platform(), "ablate.host": platform.node(),
+    }  # fmt: skip
+    if hardware:
+        found["ablate.hardware"] = hardware
+    if commit := _git("rev-parse", "HEAD"):
+        found["mlflow.source.git.commit"] = commit
+        found["ablate.uncommitted"] = str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower()
+    return found
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)  # noqa: S607
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

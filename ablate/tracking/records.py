@@ -1,0 +1,362 @@
+"""The record of one study: written by one process, read by any."""
+
+import json
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow.entities import RunTag
+
+from ablate.config import parse_study
+from ablate.design import Plan
+from ablate.errors import StoreError
+from ablate.place import Place
+from ablate.spool import Entry
+from ablate.study import Cost, Run, RunState, Study, Trial
+from ablate.tracking import entries
+from ablate.tracking.adoption import adopt
+from ablate.tracking.frame import COSTS, frame_of
+from ablate.tracking.ledger import FORMAT, Ledger
+from ablate.tracking.rows import HELD_OUT, Row, Wanted
+from ablate.tracking.store import Store, said, settle, speaking
+from blocks.catalogue import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What an older ablate did not note.
+NO_SEARCH: dict[str, Any] = {"share": False, "search": None, "selection": [], "selected": {}}
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A complete run that does not count any more, and why."""
+
+    setting: str
+    seed: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What the record has of an attempt that has ended.
+
+    Attributes:
+        params: what was chosen, the labels by slot among it.
+        curves: of the metric that was asked for all epochs, of others the last value.
+        started: seconds since 1970, as `ended`.
+    """
+
+    params: dict[str, str]
+    seed: int
+    identity: str
+    state: RunState
+    curves: dict[str, list[float]]
+    cost: Cost | None
+    started: float
+    ended: float
+
+
+class Records:
+    """The runs of one study in one store; the one writer of it.
+
+    Raises:
+        StoreError: if the store cannot be opened, or something newer has written it.
+    """
+
+    def __init__(self, place: Place, name: str) -> None:
+        self.place = place
+        self.name = name
+        self._ledger = Ledger(Store(place), name)
+        self._client = self._ledger.client
+        self._rows = self._ledger.rows
+        self._circumstances: dict[str, str] | None = None
+
+    # -- the study -----------------------------------------------------------------------------------------------
+
+    def check_path(self, study: Study) -> None:
+        """Refuse a study whose name another file has taken."""
+        parent = self._ledger.parent
+        taken = parent.data.tags.get("ablate.path") if parent else None
+        if taken is not None and taken != study.path:
+            raise StoreError(
+                f"a study called {study.name!r} has been run from {taken}; this one is {study.path}: "
+                "give it another name, with `name:` in the file or another file name"
+            )
+
+    @speaking
+    def begin(self, study: Study, hardware: str = "") -> dict[str, int]:
+        """Open the study's parent run, and close as killed what a killed parent left open.
+
+        What its spool holds must have been written before.
+
+        Returns:
+            For each trial that was killed and has no complete run, the last epoch that is recorded.
+        """
+        number = self._ledger.open()
+        self._circumstances = entries.circumstances(hardware)
+        self._client.set_experiment_tag(number, "ablate.format", str(FORMAT))
+        tags = {
+            "ablate.kind": "study", "ablate.path": study.path, "mlflow.note.content": f"{study.question}\n\n{study.notes}".strip(),
+            **self._circumstances, **dict(study.tags),
+        }  # fmt: skip
+        parent = self._ledger.parent
+        if parent is None:
+            parent = self._ledger.parent = self._client.create_run(number, run_name=study.name, tags=tags)
+        else:
+            self._client.log_batch(parent.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+            self._client.update_run(parent.info.run_id, status="RUNNING")
+        self._ledger.put(parent, f"{study.name}.yml", study.text.encode())
+        return self._close_orphans(study.metric.name)
+
+    def _close_orphans(self, metric: str) -> dict[str, int]:
+        rows = self._own(metrics=False)
+        ended = {row.tags.get("ablate.attempt") for row in rows if row.state is not RunState.RUNNING}
+        complete = {row.identity for row in rows if row.counts}
+        killed = {}
+        for row in rows:
+            if row.state not in (RunState.RUNNING, RunState.KILLED):
+                continue
+            if row.state is RunState.RUNNING and row.tags.get("ablate.attempt") in ended:
+                self._client.delete_run(row.run_id)  # a server's lost answer left it twice
+                continue
+            if row.state is RunState.RUNNING:
+                self._client.set_terminated(row.run_id, "KILLED")
+            if row.identity not in complete:
+                killed[row.run_id] = row.identity
+        epochs = dict.fromkeys(killed.values(), 0)
+        for run_id, points in self._rows.histories(killed, metric).items():
+            epochs[killed[run_id]] = max(epochs[killed[run_id]], *(epoch for epoch, _ in points), 0)
+        return epochs
+
+    @speaking
+    def planned(self, study: Study, plan: Plan, trials: Iterable[Trial], selection: Iterable[Trial] = ()) -> None:
+        """Note what is planned, in place of what was; what a search tries in `selection`."""
+        content = entries.planned(study, plan, trials, selection)
+        self._ledger.put(self._ledger.begun(), "plan.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
+
+    @speaking
+    def end(self, *, failed: bool = False, killed: bool = False) -> None:
+        """Close the parent run."""
+        status = "KILLED" if killed else "FAILED" if failed else "FINISHED"
+        self._client.set_terminated(self._ledger.begun().info.run_id, status)
+        if self.place.uri is None:
+            settle(self.place)
+
+    @speaking
+    def plan(self) -> dict[str, Any]:
+        """Return what was planned when the study was last run."""
+        planned: dict[str, Any] = json.loads(self._ledger.get(self._ledger.begun(), "plan.json"))
+        return NO_SEARCH | planned  # what an older ablate planned says less
+
+    @speaking
+    def study(self) -> Study:
+        """Return the study as its file was when it was last run.
+
+        Raises:
+            StudyError: if this ablate reads that file differently.
+        """
+        parent = self._ledger.begun()
+        text = self._ledger.get(parent, f"{self.name}.yml")
+        study = parse_study(text, path=Path(f"{self.name}.yml"), own_training=True)
+        return replace(study, path=parent.data.tags["ablate.path"])
+
+    # -- writing runs --------------------------------------------------------------------------------------------
+
+    def entry(self, run: Run, study: Study) -> Entry:
+        """Return what is to be written of a run, in plain values."""
+        if self._circumstances is None:
+            self._circumstances = entries.circumstances("")
+        return entries.entry_of(run, study, self._circumstances)
+
+    def write(self, entry: Entry, *, first: bool = False) -> None:
+        """Write what has ended; to repeat it changes nothing, so that a lost answer does no harm.
+
+        Args:
+            entry: what to write.
+            first: nothing of this attempt has been sent yet, so there is no need to look for it.
+        """
+        self._ledger.write(entry, first=first)
+
+    def progress(self, entry: Entry) -> None:
+        """Write what there is of a running attempt and not written yet; nothing if it has ended."""
+        self._ledger.progress(entry)
+
+    @speaking
+    def adopt(self, other: Place, name: str | None = None) -> int:
+        """Copy what has ended in another folder of records and is not here, and return how many runs that were.
+
+        The other folder may be read-only and is left as it is. A run that has been deleted here stays deleted.
+
+        Args:
+            other: the folder.
+            name: of the one study to copy; all if not given.
+        """
+        store = Store(other, copy=True)
+        known = _studies(store)
+        if name is not None and name not in known:
+            raise StoreError(unknown(f"study in {other.root}", name, known))
+        names = known if name is None else [name]
+        pairs = [(self._ledger if n == self.name else Ledger(self._ledger.store, n), Ledger(store, n)) for n in names]
+        return sum(adopt(ours, theirs) for ours, theirs in pairs)
+
+    # -- reading runs --------------------------------------------------------------------------------------------
+
+    @speaking
+    def completed(self, identities: Collection[str], *, share: bool) -> dict[str, dict[str, float]]:
+        """Return the scores of complete runs that this version of torch made, by the identity of the trial.
+
+        Args:
+            identities: of the trials that are asked for.
+            share: whether those of other studies count.
+        """
+        return {identity: row.metrics for identity, row in self._counting(identities, share=share).items()}
+
+    @speaking
+    def curves(
+        self, identities: Collection[str], metric: str, *, share: bool
+    ) -> dict[str, tuple[RunState, list[float]]]:
+        """Return state and curve of complete and pruned runs, by identity; arguments as for `completed`."""
+        rows = self._counting(identities, share=share, pruned=True)
+        histories = self._rows.histories([row.run_id for row in rows.values()], metric)
+        return {identity: (row.state, [value for _, value in histories[row.run_id]]) for identity, row in rows.items()}
+
+    @speaking
+    def selected(self, metric: str, *, held_out: bool = True) -> list[Attempt]:
+        """Return the attempts of this study that have ended and were made by this version of torch, the earliest first.
+
+        Args:
+            metric: whose curve is asked for.
+            held_out: whether to return those of the search; else those that were scored on the test part.
+        """
+        rows = self._own(
+            lambda row: row.is_ours and row.state is not RunState.RUNNING and (HELD_OUT in row.tags) is held_out,
+            params=True,
+        )
+        slots = self.plan()["slots"] if rows else ()
+        histories = self._rows.histories([row.run_id for row in rows], metric)
+        found = []
+        for row in rows:
+            curves = {name: [value] for name, value in row.metrics.items() if name not in COSTS}
+            curves |= {metric: [value for _, value in histories[row.run_id]]}
+            known = row.metrics
+            cost = Cost(int(known["params"]), int(known["macs"]), known.get("latency_ms")) if "macs" in known else None
+            choices = {slot: row.params[slot] for slot in slots if slot in row.params}
+            started = row.started / 1000
+            ended = started + known.get("seconds", 0.0)
+            found.append(
+                Attempt(choices, int(row.params["seed"]), row.identity, row.state, curves, cost, started, ended)
+            )
+        return found
+
+    @speaking
+    def latencies(self, plan: Plan) -> tuple[dict[str, float], dict[str, list[str]]]:
+        """Return the latency of settings in milliseconds, and the runs that lack it, both by the setting's label."""
+        known: dict[str, float] = {}
+        lacking: dict[str, list[str]] = {}
+        labels = {setting.label for setting in plan.settings}
+        planned = self.plan()
+        listed = [*planned["trials"], *planned["selection"]]
+        wanted = {identity: label for label, _, identity in listed if label in labels}
+        for identity, row in self._counting(wanted, share=planned["share"]).items():
+            if "latency_ms" in row.metrics:
+                known[wanted[identity]] = row.metrics["latency_ms"]
+            else:
+                lacking.setdefault(wanted[identity], []).append(row.run_id)
+        return known, lacking
+
+    @speaking
+    def note_latencies(self, milliseconds: Mapping[str, float], runs: Mapping[str, Iterable[str]]) -> None:
+        """Write the latency of settings to their runs, both by the setting's label."""
+        now = round(1000 * time.time())
+        for label, run_ids in runs.items():
+            for run_id in run_ids:
+                self._client.log_metric(run_id, "latency_ms", milliseconds[label], now, 0, synchronous=True)
+
+    @speaking
+    def errors(self) -> dict[str, str]:
+        """Return the last line of the latest failure by identity."""
+        rows = self._own(lambda row: "ablate.error" in row.tags, metrics=False)
+        return {row.identity: row.tags["ablate.error"] for row in rows}
+
+    @speaking
+    def frame(self, *, selection: bool = False) -> tuple["pd.DataFrame", int]:
+        """Return the planned trials' runs, one row each, and how many runs are left out because they are stale.
+
+        A run is stale if what it did is no longer what the study asks for, or another torch made it. Of several
+        complete runs of one trial (a deleted run that was restored in MLflow after it had been run again) the first
+        counts; their scores are equal. Of other studies' runs those count that stand for a trial with no complete run
+        in this one, where the study shares.
+
+        Args:
+            selection: the trials of the search, instead of those that confirm what it found.
+        """
+        planned = self.plan()
+        wanted = {identity for _, _, identity in planned["selection" if selection else "trials"]}
+        known = {identity for _, _, identity in (*planned["trials"], *planned["selection"])}
+        own = self._own(metrics=False)
+        n_stale = sum(not (row.identity in known and row.is_ours) for row in own)
+        counting = self._counting(wanted, share=planned["share"])
+        others = self._own(lambda row: row.identity in wanted and row.is_ours and row.state is not RunState.COMPLETE)
+        return frame_of(planned, [*counting.values(), *others], selection=selection), n_stale
+
+    @speaking
+    def stale(self, study: Study, trials: Iterable[Trial]) -> list[Stale]:
+        """Return the complete runs of planned settings and seeds that do not count any more, and why.
+
+        Of several the latest speaks.
+        """
+        planned = {(trial.setting.label, str(trial.seed)): trial for trial in trials}
+        identities = {trial.identity for trial in planned.values()}
+        rows = self._own(
+            lambda row: row.state is RunState.COMPLETE and not (row.identity in identities and row.is_ours),
+            metrics=False,
+            params=True,
+        )
+        latest = {(row.tags["ablate.setting"], row.params.get("seed", "")): row for row in rows}
+        return [
+            Stale(label, trial.seed, entries.reasons(latest[label, seed], trial, study))
+            for (label, seed), trial in planned.items()
+            if (label, seed) in latest
+        ]
+
+    def _own(self, wanted: Wanted = lambda _: True, *, metrics: bool = True, params: bool = False) -> list[Row]:
+        """Return the runs of this study, the earliest first."""
+        number = self._number()
+        return [] if number is None else self._rows.trials([number], wanted, metrics=metrics, params=params)
+
+    def _counting(self, identities: Collection[str], *, share: bool, pruned: bool = False) -> dict[str, Row]:
+        """Return for each trial the run that counts: a complete one, of this study where there is one, the first."""
+        wanted = set(identities)
+        own = self._number()
+        experiments = self._ledger.store.experiments() if share else {own: ""} if own else {}
+        rows = self._rows.trials(
+            list(experiments),
+            lambda row: (
+                row.identity in wanted and (row.counts or (pruned and row.is_ours and row.state is RunState.PRUNED))
+            ),
+        )
+        rows.sort(key=lambda row: (row.state is not RunState.COMPLETE, row.experiment != own))
+        return {row.identity: row for row in reversed(rows)}
+
+    def _number(self) -> str | None:
+        experiment = self._ledger.experiment
+        return None if experiment is None else str(experiment.experiment_id)
+
+
+def studies(place: Place) -> list[str]:
+    """Return the names of the studies that have been run here.
+
+    Raises:
+        StoreError: if the store cannot be read.
+    """
+    if place.is_new():
+        return []
+    with said(place):
+        return _studies(Store(place))
+
+
+def _studies(store: Store) -> list[str]:
+    return sorted(name for name in store.experiments().values() if name != "Default")

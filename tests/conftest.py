@@ -1,0 +1,11 @@
+"""What all tests share."""
+
+import os
+import tempfile
+
+
+def pytest_configure(config):
+    """Keep decoded data away from the user's own, in subprocesses too, before any test module reads the environment."""
+    folder = tempfile.TemporaryDirectory(prefix="ablate-cache-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    os.environ["ABLATE_CACHE"] = folder.name
