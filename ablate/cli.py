@@ -157,7 +157,11 @@ def _smoke(study: "Study", workers: int) -> None:
 def _end(study: "Study", place: "Place", outcome: "Outcome") -> None:
     """Say what a user must know in the end, and leave with the exit code that says it to a script."""
     if outcome.is_stopped:
-        _say("Stopped, as its time was over; the same command goes on from there.")
+        n_done = outcome.n_already_complete + sum(run.state == "complete" for run in outcome.runs)
+        _say(
+            f"Stopped, as its time was over: {n_done}/{outcome.n_planned} trials are complete, and the same command goes "
+            "on from there."
+        )
     if outcome.failed:
         n = len(outcome.failed)
         _say(f"{n} {'trial' if n == 1 else 'trials'} failed; see: ablate status {study.name}", error=True)

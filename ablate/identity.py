@@ -23,6 +23,7 @@ ENGINE = ("build.py", "attempt.py", "seeding.py")
 TRAINING = ("train.py",)
 
 
+@cache
 def torch_version() -> str:
     """Return torch's major and minor version, without importing it; a change of it marks runs stale."""
     return ".".join(version("torch").split("+")[0].split(".")[:2])

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -13,8 +14,10 @@ from ablate.errors import StoreError
 
 
 @contextmanager
-def lease(folder: Path, study: str) -> Iterator[None]:
+def lease(folder: Path, study: str) -> Iterator[int | None]:
     """Hold a study by a lock file in a folder beside its records; a process that is killed loses it at once.
+
+    Yields the process id of a former holder that was killed on this machine, if there was one.
 
     Raises:
         StoreError: if another process holds it, with its process id and host; or the folder cannot be written.
@@ -25,9 +28,7 @@ def lease(folder: Path, study: str) -> Iterator[None]:
         lock = FileLock(folder / "lease.lock")
         lock.acquire(timeout=0)
     except Timeout:
-        who = {}
-        with suppress(OSError, ValueError):
-            who = json.loads(holder.read_text(encoding="utf-8"))
+        who = _holder(holder)
         raise StoreError(
             f"study {study!r} is being run by process {who.get('pid', '?')} on {who.get('host', '?')}; "
             "wait for it, or stop it"
@@ -35,9 +36,17 @@ def lease(folder: Path, study: str) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror or error}") from error
     try:
+        before = _holder(holder)
         with suppress(OSError):  # only says who holds it
             holder.write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}), encoding="utf-8")
-        yield
+        yield before.get("pid") if before.get("host") == platform.node() else None
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _holder(path: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}

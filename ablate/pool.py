@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 from joblib.externals.loky import ProcessPoolExecutor
@@ -114,6 +115,12 @@ def lanes(n: int, *, pin: bool) -> list[Lane]:
         return [Lane(None)]
     names = gpus() if pin else []
     return [Lane({"CUDA_VISIBLE_DEVICES": names[i % len(names)]} if names else {}) for i in range(n)]
+
+
+def sweep(pid: int) -> None:
+    """Remove the semaphores of workers whose whole process group was killed: on Linux they outlive it."""
+    for path in Path("/dev/shm").glob(f"sem.loky-{pid}-*"):  # noqa: S108  # where Linux keeps them
+        path.unlink(missing_ok=True)
 
 
 def gpus() -> list[str]:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate import data, design, identity
+from ablate import data, design, identity, pool
 from ablate.crew import crew
 from ablate.errors import AblateError, StoreError
 from ablate.identity import Identities
@@ -67,7 +67,9 @@ def run_study(
     deadline = time.monotonic() + stop_after if stop_after is not None else None
     folder = place.folder_of(study.name)
     job = Job(study, design.plan(study), training, folder / "checkpoints")
-    with lease(folder, study.name), _terminations(), crew(workers, job) as (lanes, inspection):
+    with lease(folder, study.name) as killed, _terminations(), crew(workers, job) as (lanes, inspection):
+        if killed is not None:
+            pool.sweep(killed)
         records = None if place.is_new() and imported is None else _open(place, study, folder, imported)
         course = _course(job, Identities(study, job.plan, data.fingerprint, training), records)
         call = _Call(job, course, folder, lanes, listen, say)

@@ -149,7 +149,7 @@ class Schedule:
         options["costed"] = trial.setting.label in self.costs
         if study.timeout is not None and lane.is_process:
             left = study.timeout - (time.monotonic() - attempt.since)
-            options["stack"] = (self._stack_file(attempt), max(0.05, 0.9 * left))
+            options["stack"] = (self._stack_file(attempt), max(0.05, left))
         future = lane.submit("advance", self._job, trial, attempt.name, **options)
         self._busy[future] = lane, attempt
 
@@ -217,7 +217,9 @@ class Schedule:
         for future, (lane, attempt) in list(self._busy.items()):
             if not lane.is_ready:
                 attempt.since = attempt.told = now  # the time that a process takes to start is not the trial's
-            if lane.is_process and self._is_over_time(attempt) and not future.done():
+            # A little later than it may, so that it can say where it is.
+            grace = max(0.5, (self._job.study.timeout or 0) / 10)
+            if lane.is_process and self._is_over_time(attempt, grace) and not future.done():
                 del self._busy[future]
                 self._renew(lane)
                 self._idle.append(lane)
@@ -229,9 +231,9 @@ class Schedule:
                 news.append(self._completed(attempt, attempt.known(RunState.RUNNING)))
         return news
 
-    def _is_over_time(self, attempt: _Attempt) -> bool:
+    def _is_over_time(self, attempt: _Attempt, grace: float = 0.0) -> bool:
         limit = self._job.study.timeout
-        return limit is not None and time.monotonic() - attempt.since > limit
+        return limit is not None and time.monotonic() - attempt.since > limit + grace
 
     def _over_time(self, attempt: _Attempt) -> str:
         """Say that a trial took too long, and where it was."""

@@ -3,11 +3,11 @@
 python benchmarks/noop_trial.py
 python benchmarks/noop_trial.py --growth 5000       # does the 5,000th trial cost what the first did?
 
-`ablate.run(study, train=noop)` is called in a fresh process and folder. It prints a line as soon as a run reads
-FINISHED in the MLflow store; the lines are timed from outside. Two figures:
+`ablate.run(study, train=noop)` is called in a fresh process and folder. From outside, the runs that read FINISHED in the
+MLflow store are counted every 20 ms, because ablate writes them in a thread of its own. Two figures:
 
-until FINISHED: from the tenth of those lines to the last, over the trials between them. Building the network, the way
-    to the worker and back, and the record are in it; imports and the start of the store are not.
+until FINISHED: from the tenth of those runs to the last, over the trials between them. Building the network, the way to
+    the worker and back, and the record are in it; imports and the start of the store are not.
 whole call: the wall time of the call minus that of a call with 10 trials, over the further trials. What comes at the
     end (latencies written to each run, reading all runs, the table) is in it too.
 
@@ -24,6 +24,7 @@ import argparse
 import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ablate.train import Progress
 
 N_SETTINGS, EPOCHS, FEW, BLOCK = 5, 10, 10, 500
+POLL_SECONDS = 0.02
 MOST_MS, MOST_GROWTH_MS, MOST_MIB = 20.0, 25.0, 700.0
 STARTED = "NOOP_STARTED"  # an environment variable: where the first trial notes when it starts
 STUDY = """\
@@ -75,7 +77,7 @@ def call_ablate(n_trials: int, workers: int) -> None:
 
 
 def call_mlflow(n_trials: int, *, wal: bool) -> None:
-    """Write runs with MLflow's client alone, in the current folder; print a line after each."""
+    """Write runs with MLflow's client alone, in the current folder."""
     import sqlalchemy  # noqa: PLC0415  # only this process needs it
     from mlflow import MlflowClient  # noqa: PLC0415
     from mlflow.entities import Metric, Param  # noqa: PLC0415
@@ -96,7 +98,7 @@ def call_mlflow(n_trials: int, *, wal: bool) -> None:
         metrics = [Metric(name, value, now, epoch) for epoch, both in scores for name, value in both.items()]
         client.log_batch(run_id, metrics, [Param("attention", "none"), Param("seed", str(number))])
         client.set_terminated(run_id)
-        print(f"{number}/{n_trials}", flush=True)
+    print(machine.memory_mib(os.getpid(), "VmHWM"))
 
 
 class Watched(NamedTuple):
@@ -129,26 +131,36 @@ def watch(side: str, n_trials: int, workers: int, folder: Path) -> Watched:
     start = time.perf_counter()
     ended: list[float] = []
     held: list[float] = []
-    line = ""
     with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
-        subprocess.Popen(
-            command, cwd=folder, env=environment, encoding="utf-8", stdout=subprocess.PIPE, stderr=errors
-        ) as process,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as output,
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT) as process,
     ):
-        for line in process.stdout or ():
-            number = line.partition("/")[0]
-            if number.isdigit() and int(number) > 0:
-                ended.append(time.perf_counter())
-                held.append(machine.memory_mib(process.pid))
-        process.wait()
+        while process.poll() is None:
+            n_new = min(_n_finished(folder), n_trials) - len(ended)
+            ended += [time.perf_counter()] * n_new
+            held += [machine.memory_mib(process.pid)] * n_new
+            time.sleep(POLL_SECONDS)
         wall = time.perf_counter() - start
-        errors.seek(0)
-        said = errors.read()
-    if process.returncode or len(ended) != n_trials:
-        raise SystemExit(f"{side}: {len(ended)} of {n_trials} trials, exit {process.returncode}\n{said}")
+        output.seek(0)
+        said = output.read()
+    if process.returncode:
+        raise SystemExit(f"{side}: exit {process.returncode}\n{said}")
     _check(next(folder.rglob("*.db")), n_trials)
-    return Watched(ended, held, wall, line)
+    if len(ended) != n_trials:
+        raise SystemExit(f"{side}: {len(ended)} of {n_trials} trials were seen to end\n{said}")
+    return Watched(ended, held, wall, said.splitlines()[-1])
+
+
+def _n_finished(folder: Path) -> int:
+    """Count the runs of trials that read FINISHED in the store, as far as there is one."""
+    for database in folder.rglob("*.db"):
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store,
+        ):
+            n: int = store.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone()[0]
+            return n
+    return 0
 
 
 def _check(database: Path, n_trials: int) -> None:

@@ -180,11 +180,12 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_under_the_spool_is_said_and_leaves_nothing_half(records, study, small_disk):
     spool = Spool(small_disk / "spool")
-    spool.put(records.entry(run_of(study, weights=bytes(1_500_000)), study))
+    entry = records.entry(run_of(study, weights=bytes(1_000_000)), study)
+    spool.put(entry)
     before = sorted(spool.folder.iterdir())
 
     with pytest.raises(StoreError, match=r"spool cannot be written: no space left on the disk") as caught:
-        spool.put(records.entry(run_of(study, weights=bytes(1_500_000)), study))
+        spool.put(replace(entry, attempt="another", files={"fits": bytes(300_000), "does not": bytes(1_000_000)}))
 
     assert caught.value.__cause__.errno == errno.ENOSPC
     assert sorted(spool.folder.iterdir()) == before

@@ -235,7 +235,6 @@ class Records:
             lambda row: row.is_ours and row.state is not RunState.RUNNING and (HELD_OUT in row.tags) is held_out,
             params=True,
         )
-        slots = self.plan()["slots"] if rows else ()
         histories = self._rows.histories([row.run_id for row in rows], metric)
         found = []
         for row in rows:
@@ -243,11 +242,10 @@ class Records:
             curves |= {metric: [value for _, value in histories[row.run_id]]}
             known = row.metrics
             cost = Cost(int(known["params"]), int(known["macs"]), known.get("latency_ms")) if "macs" in known else None
-            choices = {slot: row.params[slot] for slot in slots if slot in row.params}
             started = row.started / 1000
             ended = started + known.get("seconds", 0.0)
             found.append(
-                Attempt(choices, int(row.params["seed"]), row.identity, row.state, curves, cost, started, ended)
+                Attempt(row.params, int(row.params["seed"]), row.identity, row.state, curves, cost, started, ended)
             )
         return found
 
