@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: run test check lint types imports unit slow setup constraints clean
+.PHONY: run test check lint types imports unit slow faults setup constraints clean
 
 run: setup
 	$(BIN)/ablate run studies/attention.yml
@@ -34,6 +34,9 @@ unit: setup
 
 slow: setup
 	$(BIN)/python -m pytest -m slow
+
+faults: setup
+	$(BIN)/python tests/faults/campaign.py
 
 constraints:
 	( head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -viE '^(ablate|setuptools|pip)\b' ) > constraints.new

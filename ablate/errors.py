@@ -1,6 +1,7 @@
 """What the engine raises on purpose; anything else that escapes is a bug."""
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class AblateError(Exception):
@@ -17,6 +18,10 @@ class StudyError(AblateError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker may raise it: pickle would hand the joined text on in place of the list.
+        return type(self), (self.problems,)
 
 
 class DataError(AblateError):

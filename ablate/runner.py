@@ -301,17 +301,18 @@ def _open(place: "Place", study: Study, folder: Path, imported: "Place | None" =
 
     records = Records(place, study.name)
     records.check_path(study)
-    drain(records, folder / "spool")
     if imported is not None:
         records.adopt(imported)
-        _adopt_checkpoints(imported.folder_of(study.name) / "checkpoints", folder / "checkpoints")
+        for part in ("checkpoints", "spool"):
+            _copy_missing(imported.folder_of(study.name) / part, folder / part)
+    drain(records, folder / "spool")
     return records
 
 
-def _adopt_checkpoints(source: Path, folder: Path) -> None:
-    """Copy what unfinished trials go on from, where there is nothing yet."""
-    for path in source.glob("*.pt"):
-        if not (folder / path.name).exists():
+def _copy_missing(source: Path, folder: Path) -> None:
+    """Copy the files that are whole and not there yet, each whole or not at all."""
+    for path in source.glob("*"):
+        if path.suffix != ".part" and not (folder / path.name).exists():
             folder.mkdir(parents=True, exist_ok=True)
             beside = folder / f"{path.name}.part"
             shutil.copyfile(path, beside)

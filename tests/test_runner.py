@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 import ablate
-from ablate import runner
+from ablate import runner, summary
 from ablate.errors import StoreError, StudyError
 from ablate.place import Place
 from ablate.train import Progress
@@ -117,7 +117,7 @@ def test_a_crashing_trial_fails_with_its_traceback_and_the_others_go_on(study, r
     assert "in crash" in failed.error
     assert failed.error.strip().endswith("ZeroDivisionError: on purpose")
     assert len(outcome.runs) == 6
-    frame = ablate.summary.summarise(Place(runs), content.name).frame
+    frame = summary.summarise(Place(runs), content.name).frame
     assert frame["state"].value_counts().to_dict() == {"complete": 5, "failed": 1}
     assert frame.loc[frame["state"] == "failed", "accuracy"].isna().all()
     (kept,) = [p for p in (runs / "artifacts").rglob("traceback.txt") if content.name in str(p)]
@@ -185,7 +185,7 @@ def test_the_database_at_rest_is_one_file_that_holds_everything(study, runs, tmp
     shutil.copytree(runs / "artifacts", tmp_path / "copy" / "artifacts")
     shutil.copy(runs / "mlflow.db", tmp_path / "copy" / "mlflow.db")
 
-    assert len(ablate.summary.summarise(Place(tmp_path / "copy"), content.name).frame) == 6
+    assert len(summary.summarise(Place(tmp_path / "copy"), content.name).frame) == 6
 
 
 def test_a_diverging_recipe_is_a_failed_run_with_the_epoch(study, runs):
@@ -195,7 +195,7 @@ def test_a_diverging_recipe_is_a_failed_run_with_the_epoch(study, runs):
 
     assert len(outcome.failed) == 3
     assert re.search(r"DivergedError: the .*loss.* became (nan|inf) in epoch \d", outcome.failed[0].error)
-    table = ablate.summary.summarise(Place(runs), content.name).table.to_text()
+    table = summary.summarise(Place(runs), content.name).table.to_text()
     assert "nan" not in table.lower()
 
 
@@ -294,7 +294,7 @@ def test_runs_that_a_killed_parent_left_open_are_closed_as_killed_and_done_again
 
     assert len(outcome.runs) == 1
     assert client.get_run(record.info.run_id).info.status == "KILLED"
-    frame = ablate.summary.summarise(Place(runs), content.name).frame
+    frame = summary.summarise(Place(runs), content.name).frame
     assert frame["state"].value_counts().to_dict() == {"complete": 6, "killed": 1}
 
 
