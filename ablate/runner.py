@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # How long steps in hand may take to end: after Ctrl-C, and where there is no hurry.
 HURRIED_SECONDS, UNHURRIED_SECONDS = 2.5, 60.0
+# How much of a trial goes by between two records of it while it runs; a shorter one is recorded once, whole.
+NOTE_SECONDS = 5.0
 # How long to wait in the end for a store that is away.
 AWAY_SECONDS = 60.0
 
@@ -184,6 +186,7 @@ class _Call:
         self._say = say
         self._watch = Watch(self._study.metric, course.n_planned, course.trials, complete)
         self._outcome = Outcome(course.n_planned, len(complete))
+        self._noted: dict[str, float] = {}  # of attempts under way, the seconds at which they were last recorded
 
     def close(self, records: "Records") -> Outcome:
         """Return the outcome of a study that has nothing left to run."""
@@ -230,8 +233,11 @@ class _Call:
 
     def _record(self, run: Run, writer: "Writer", schedule: Schedule) -> None:
         if run.state is RunState.RUNNING:
-            writer.progress(run)
+            if run.seconds - self._noted.get(run.attempt, 0.0) >= NOTE_SECONDS:
+                self._noted[run.attempt] = run.seconds
+                writer.progress(run)
             return
+        self._noted.pop(run.attempt, None)
         writer.finish(run)
         if run.state is RunState.COMPLETE:
             schedule.discard(run.trial)  # what it would go on from; the run itself is on the disk now
