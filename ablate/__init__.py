@@ -54,7 +54,7 @@ def run(
         ablate.errors.AblateError: if the study cannot run; nothing is lost then.
     """
     from ablate import display, pool, summary  # noqa: PLC0415  # `import ablate` stays quick
-    from ablate.errors import StoreError  # noqa: PLC0415
+    from ablate.errors import AblateError, StoreError  # noqa: PLC0415
     from ablate.place import Place  # noqa: PLC0415
     from ablate.study import Study  # noqa: PLC0415
 
@@ -68,6 +68,8 @@ def run(
         study, place, workers=pool.default_workers(study.device) if workers is None else workers, training=train,
         listen=lambda progress: say(display.line(progress, metric)), say=say, stop_after=stop_after,
     )  # fmt: skip
-    if result is None:
+    if outcome.n_waiting:
         raise StoreError(f"{place.address} is away: {outcome.n_waiting} runs wait for it; call this again later")
+    if result is None:
+        raise AblateError("the time was over before a trial was complete: call this again, and it goes on")
     return result

@@ -1,13 +1,14 @@
 """One attempt at a trial, step by step: about a second each, or an epoch where that takes longer."""
 
 import faulthandler
+import inspect
 import io
 import math
 import pickle
 import re
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -80,6 +81,7 @@ def training(
     if job.training is None:
         return train(module, given, recipe, trial.seed, resume, precision=job.study.precision)
     goes_on = {"resume": resume} if resume is not None else {}
+    seeding.reseed(trial.seed, "own training", "before")  # a function that draws and then returns a generator
     own = job.training(module, given, recipe, trial.seed, **goes_on)
     return _reseeding(own, trial.seed, saved.epoch if saved is not None else 0)
 
@@ -87,7 +89,8 @@ def training(
 def _reseeding(own: Iterator[Any], seed: int, epoch: int) -> Iterator[Any]:
     """Let each epoch of a training function of the user's own draw from a stream of its own, as ours does.
 
-    So what it draws depends on the seed and the epoch alone, also where it goes on from a checkpoint.
+    What it draws before its first epoch comes from the stream of the epoch that it begins with: a function that draws
+    there, and goes on from a checkpoint, has to put the draws of that epoch on a stream of its own.
     """
     while True:
         seeding.reseed(seed, "own training", epoch)
@@ -136,6 +139,7 @@ class Attempt:
                     self._keep(progress)
                     self.seconds = before + time.perf_counter() - clock
                     return self.run(RunState.RUNNING)
+            _check_untouched(samples(self.job, self.trial.setting, held_out=self.trial.held_out))
             for metric in (self.job.study.metric, *self.job.study.metrics):
                 check_curve(metric, self.curves)
             weights = _weights(self.module) if keep_weights else None
@@ -150,7 +154,7 @@ class Attempt:
             AblateError: if what it yields could not be read again.
         """
         path = checkpoint_path(self.job, self.trial)
-        if path is None or not progress.state:
+        if path is None or not progress.state or not _can_resume(self.job.training):
             return
         clock = time.perf_counter()
         saved = Checkpoint(self.trial.identity, progress.epoch, self.curves, self.seconds, progress.state)
@@ -261,6 +265,31 @@ def _saved(job: Job, trial: Trial) -> tuple[Checkpoint | None, list[str]]:
 def checkpoint_path(job: Job, trial: Trial) -> Path | None:
     """Return where an unfinished trial is kept."""
     return job.checkpoints / f"{trial.identity}.pt" if job.checkpoints is not None else None
+
+
+def _can_resume(own: Callable[..., Any] | None) -> bool:
+    """Tell whether a training function takes what it has yielded; one that does not would begin again anyway."""
+    if own is None:
+        return True
+    try:
+        inspect.signature(own).bind(None, None, None, None, resume=None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _check_untouched(given: Samples) -> None:
+    """Refuse scores on data that the training function has changed: other trials of this process share them.
+
+    Raises:
+        AblateError: if a tensor was written to.
+    """
+    if any(tensor._version for tensor in vars(given).values() if isinstance(tensor, torch.Tensor)):  # noqa: SLF001
+        _on_device.cache_clear()
+        data.forget()
+        raise AblateError(
+            "the training function changed its data in place, which all trials of this process share: clone them first"
+        )
 
 
 def _check_readable(path: Path, trial: Trial) -> None:

@@ -131,7 +131,8 @@ def run(
             imported=Place(imported) if imported else None,
         )  # fmt: skip
     if not outcome.runs and not outcome.is_stopped:
-        _say(f"Nothing to train: all {outcome.n_planned} trials are complete.")
+        what = "the search and its confirmation" if content.design.search else f"all {outcome.n_planned} trials"
+        _say(f"Nothing to train: {what} are complete.")
     if result is not None:
         _say("")
         _say(str(result))
@@ -219,11 +220,19 @@ def plan(study: str, workers: int | None, tracking: str | None) -> None:
         )  # fmt: skip
     _say(_columns(rows))
     _say("")
-    time = display.duration(60 * ahead.minutes(n_workers))
+    with_workers = f"with {n_workers} {'worker' if n_workers == 1 else 'workers'}, by a timed probe"
+    time = f"about {display.duration(60 * ahead.minutes(n_workers))} {with_workers}"
+    search = content.design.search
+    if search is not None:
+        _say(
+            f"Above, each choice alone. The search proposes {search.settings} settings on {len(content.seeds)} seeds, scored "
+            f"on held-out training images, and confirms {search.top} of them and the reference on "
+            f"{len(search.confirm_seeds)} others: at most {ahead.n_searched} trials, {time}."
+        )
+        return
     _say(
         f"{len(ahead.plan.settings)} settings × {len(content.seeds)} seeds = {len(ahead.trials)} trials; "
-        f"{len(ahead.trials) - len(ahead.waiting)} complete; the other {len(ahead.waiting)} take about {time} "
-        f"with {n_workers} {'worker' if n_workers == 1 else 'workers'}, by a timed probe."
+        f"{len(ahead.trials) - len(ahead.waiting)} complete; the other {len(ahead.waiting)} take {time}."
     )
     for line in display.stale(ahead.stale):
         _say(line)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ablate import design, pool
 from ablate.errors import StudyError
 from ablate.job import Inspection, Job
-from ablate.pool import Lane
+from ablate.pool import Died, Lane
 from ablate.study import Study
 
 
@@ -25,13 +25,17 @@ def crew(n: int, job: Job) -> Iterator[tuple[list[Lane], Callable[[], Inspection
     lanes = pool.lanes(n, pin=job.study.device in ("auto", "cuda"))
 
     def inspection() -> Inspection:
-        found: Inspection = future.result()
+        try:
+            found: Inspection = future.result()
+        except Died:
+            found = lanes[0].ask("inspect", first)
         if found.problems:
             raise StudyError([f"{job.study.path}: {problem}" for problem in found.problems])
         return found
 
     try:
-        future = lanes[0].start("inspect", replace(job, plan=built_first(job.study)))
+        first = replace(job, plan=built_first(job.study))
+        future = lanes[0].start("inspect", first)
         for lane in lanes[1:]:
             lane.start("prepare", job)
         yield lanes, inspection

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ablate import data, design, identity
@@ -19,6 +20,8 @@ class Forecast:
     """What a study would take: for each setting its cost and the seconds of one trial, measured on this machine.
 
     Attributes:
+        plan: the settings that were built; of a search the reference and its neighbours.
+        n_searched: trials that a search chooses by, and at most so many that confirm; 0 for a design.
         stale: complete runs of these settings and seeds that do not count any more, and why.
     """
 
@@ -27,6 +30,7 @@ class Forecast:
     costs: Mapping[str, Cost]
     seconds: Mapping[str, float]
     complete: frozenset[str]
+    n_searched: int = 0
     stale: "Sequence[Stale]" = ()
 
     @property
@@ -35,7 +39,9 @@ class Forecast:
         return [trial for trial in self.trials if trial.identity not in self.complete]
 
     def minutes(self, workers: int) -> float:
-        """Return how long the waiting trials would take."""
+        """Return how long the waiting trials would take; a whole search, at most, if it is one."""
+        if self.n_searched:
+            return fmean(self.seconds.values()) * self.n_searched / max(1, workers) / 60
         return sum(self.seconds[trial.setting.label] for trial in self.waiting) / max(1, workers) / 60
 
 
@@ -60,8 +66,10 @@ def forecast(study: Study, place: "Place") -> Forecast:
             complete = records.completed([trial.identity for trial in trials], share=study.share)
             stale = records.stale(study, trials)
         found = inspection()
-        seconds = {setting.label: lane.submit("probe", job, setting).result() for setting in job.plan.settings}
-    return Forecast(job.plan, trials, found.costs, seconds, frozenset(complete), stale)
+        seconds = {setting.label: lane.ask("probe", job, setting) for setting in job.plan.settings}
+    search = study.design.search
+    n = search.settings * len(study.seeds) + (search.top + 1) * len(search.confirm_seeds) if search else 0
+    return Forecast(job.plan, trials, found.costs, seconds, frozenset(complete), n, stale)
 
 
 def smoke(study: Study, *, workers: int, training: Callable[..., Iterator[Any]] | None = None) -> dict[str, str]:

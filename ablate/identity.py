@@ -204,10 +204,10 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _is_own(value: Any, function: Callable[..., Any]) -> bool:
-    """Tell whether a global is a value, or a function of the same module; modules and classes are not looked into."""
-    if inspect.isroutine(value):
+    """Tell whether a global is a value, or a function or class of the same module; others are not looked into."""
+    if inspect.isroutine(value) or inspect.isclass(value):
         return getattr(value, "__module__", None) == getattr(function, "__module__", "")
-    return not inspect.ismodule(value) and not inspect.isclass(value)
+    return not inspect.ismodule(value)
 
 
 def _text(function: Callable[..., Any]) -> str:
@@ -220,8 +220,13 @@ def _text(function: Callable[..., Any]) -> str:
 
 def _code(code: CodeType) -> str:
     """Return what a compiled function does as text; the code of functions inside it in place of their addresses."""
-    constants = [_code(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
+    constants = [_code(value) if isinstance(value, CodeType) else _constant(value) for value in code.co_consts]
     return repr([code.co_code.hex(), constants, code.co_names])
+
+
+def _constant(value: Any) -> str:
+    """Write a constant; a set in one order, which it has not by itself from one process to the next."""
+    return repr(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)
 
 
 def _bound(value: Any, seen: frozenset[int]) -> Any:
@@ -230,6 +235,11 @@ def _bound(value: Any, seen: frozenset[int]) -> Any:
         return [_bound(item, seen) for item in value]
     if isinstance(value, dict):
         return [[str(key), _bound(item, seen)] for key, item in value.items()]
+    if isinstance(value, set | frozenset):
+        return ["set", sorted(json.dumps(_bound(item, seen)) for item in value)]
+    if inspect.isclass(value):
+        methods = [method for _, method in sorted(vars(value).items()) if inspect.isfunction(method)]
+        return [_text(value), *(_source_of(method, seen) for method in methods)]
     if value is None or isinstance(value, str | int | float):
         return value
     if inspect.isroutine(value) or isinstance(value, partial):

@@ -11,10 +11,13 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
+
+from ablate.errors import AblateError
 
 # What a worker process must find when it starts: one thread; and, for glibc, to keep memory that a batch has used for
 # the next one. Without the last two every evaluation gives tens of megabytes back to the kernel and asks for them
@@ -33,6 +36,9 @@ WATCH_SECONDS = 0.5
 
 # What the future of a lane raises when its process has died.
 Died = BrokenProcessPool
+DIED = "the worker process died: killed (for memory, perhaps), or a crash in native code"
+# Who sees his worker die this often does not try again.
+MOST_DEATHS = 3
 
 
 class Lane:
@@ -81,6 +87,17 @@ class Lane:
         except Exception as error:  # noqa: BLE001  # a future carries it to whoever asks
             future.set_exception(error)
         return future
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """Return what a function of `ablate.worker` returns, from a new process where one dies over it.
+
+        Raises:
+            AblateError: if one after the other dies.
+        """
+        for _ in range(MOST_DEATHS):
+            with suppress(Died):
+                return self.submit(name, *arguments).result()
+        raise AblateError(f"{name}: {DIED}, {MOST_DEATHS} times")
 
     def start(self, name: str, *arguments: Any) -> Future[Any]:
         """Submit what a new process does first; until it is done the lane is not ready."""
@@ -152,6 +169,8 @@ def _prepare(parent: int) -> None:
     """Leave signals that reach every process of a terminal to the parent, and end when it has gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Where psutil is installed, loky ends a worker whose memory has grown, and would end the trial that is in it.
+    process_executor._USE_PSUTIL = False  # noqa: SLF001  # there is no other way to say so
     if sys.platform != "win32":
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -57,18 +57,20 @@ class Outcome:
 class Watch:
     """Keeps the scores that settings have so far, for whoever watches."""
 
-    def __init__(
-        self, metric: Metric, n_planned: int, trials: Iterable[Trial], complete: Mapping[str, Mapping[str, float]]
-    ) -> None:
+    def __init__(self, metric: Metric, n_planned: int) -> None:
+        self.n_earlier = 0
         self._metric = metric
         self._n_planned = n_planned
-        self._n_earlier = len(complete)
         self._failed: dict[str, bool] = {}
         self._scores: dict[tuple[str, bool], list[float]] = {}
         self._started = time.monotonic()
+
+    def know(self, trials: Iterable[Trial], complete: Mapping[str, Mapping[str, float]]) -> None:
+        """Take note of trials that earlier calls have completed, and their scores by identity."""
+        self.n_earlier += len(complete)
         for trial in trials:
             if trial.identity in complete:
-                self._note(trial, complete[trial.identity][metric.name])
+                self._note(trial, complete[trial.identity][self._metric.name])
 
     def _note(self, trial: Trial, score: float) -> None:
         self._scores.setdefault((trial.setting.label, trial.held_out), []).append(score)
@@ -80,10 +82,10 @@ class Watch:
             if run.state is RunState.COMPLETE:
                 self._note(run.trial, run.score(self._metric.name))
         n_ended, n_failed = len(self._failed), sum(self._failed.values())
-        n_left = self._n_planned - self._n_earlier - n_ended
+        n_left = self._n_planned - self.n_earlier - n_ended
         elapsed = time.monotonic() - self._started
         return Progress(
-            run, self._n_earlier + n_ended - n_failed, n_failed, self._n_planned,
+            run, self.n_earlier + n_ended - n_failed, n_failed, self._n_planned,
             best=self._best(), seconds_left=elapsed / n_ended * n_left if n_ended else None,
         )  # fmt: skip
 

@@ -96,6 +96,7 @@ class _Course:
 
     Attributes:
         trials: those that the table will stand on.
+        know: told which of them are complete already, where they are known only once a search has ended.
     """
 
     agenda: "Agenda"
@@ -106,6 +107,7 @@ class _Course:
     is_pending: bool = True
     records: "Records | None" = None
     selection: "Selection | None" = None
+    know: Callable[[Sequence[Trial], Mapping[str, Mapping[str, float]]], None] = lambda *_: None
 
     @property
     def selected(self) -> Sequence[Trial]:
@@ -134,6 +136,7 @@ def _search(job: Job, identities: Identities, records: "Records | None") -> _Cou
         course.plan = design.confirmation(study, best)
         course.trials = identity.planned(study, course.plan, identities, search.confirm_seeds)
         complete = _completed(course.records, course.trials, study)
+        course.know(course.trials, complete)
         if course.records:
             course.records.planned(study, course.plan, course.trials, course.selected)
         return [trial for trial in course.trials if trial.identity not in complete]
@@ -154,7 +157,7 @@ def _earlier(study: Study, identities: Identities, records: "Records | None") ->
         if setting is not None:
             trial = identities.trial(setting, one.seed, held_out=True)
             if trial.identity == one.identity:
-                yield Earlier(trial, one.state, one.curves, one.cost)
+                yield Earlier(trial, one.state, one.curves, one.cost, one.fell_behind)
 
 
 def _completed(records: "Records | None", trials: Sequence[Trial], study: Study) -> dict[str, dict[str, float]]:
@@ -176,7 +179,6 @@ class _Call:
         listen: Callable[[Progress], None],
         say: Callable[[str], None],
     ) -> None:
-        complete = course.complete or {}
         self._job = job
         self._study = job.study
         self._course = course
@@ -184,9 +186,16 @@ class _Call:
         self._lanes = lanes
         self._listen = listen
         self._say = say
-        self._watch = Watch(self._study.metric, course.n_planned, course.trials, complete)
-        self._outcome = Outcome(course.n_planned, len(complete))
+        self._watch = Watch(self._study.metric, course.n_planned)
+        self._outcome = Outcome(course.n_planned, course.selection.n_known if course.selection else 0)
+        self._watch.n_earlier = self._outcome.n_already_complete
+        self._know(course.trials, course.complete or {})
+        course.know = self._know
         self._noted: dict[str, float] = {}  # of attempts under way, the seconds at which they were last recorded
+
+    def _know(self, trials: Sequence[Trial], complete: Mapping[str, Mapping[str, float]]) -> None:
+        self._watch.know(trials, complete)
+        self._outcome.n_already_complete += len(complete)
 
     def close(self, records: "Records") -> Outcome:
         """Return the outcome of a study that has nothing left to run."""
@@ -281,7 +290,7 @@ class _Call:
         settings = [setting for setting in plan.settings if setting.label in wanted and setting.label not in known]
         measured: dict[str, float] = {}
         if settings:
-            measured = self._lanes[0].submit("latencies", self._job, settings).result()
+            measured = self._lanes[0].ask("latencies", self._job, settings)
         records.note_latencies({**known, **measured}, wanted)
 
     def _tidy(self) -> None:
@@ -316,13 +325,20 @@ def _open(place: "Place", study: Study, folder: Path, imported: "Place | None" =
 
 
 def _copy_missing(source: Path, folder: Path) -> None:
-    """Copy the files that are whole and not there yet, each whole or not at all."""
+    """Copy the files that are whole and not there yet, each whole or not at all.
+
+    Raises:
+        StoreError: if one cannot be copied.
+    """
     for path in source.glob("*"):
-        if path.suffix != ".part" and not (folder / path.name).exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            beside = folder / f"{path.name}.part"
-            shutil.copyfile(path, beside)
-            beside.replace(folder / path.name)
+        if path.suffix != ".part" and path.is_file() and not (folder / path.name).exists():
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                beside = folder / f"{path.name}.part"
+                shutil.copyfile(path, beside)
+                beside.replace(folder / path.name)
+            except OSError as error:
+                raise StoreError(f"{path} cannot be copied to {folder}: {error.strerror or error}") from error
 
 
 @contextmanager

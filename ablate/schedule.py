@@ -12,14 +12,11 @@ from typing import Any, Protocol
 
 from ablate.errors import StudyError
 from ablate.job import Job
-from ablate.pool import Died, Lane
-from ablate.study import Cost, Run, RunState, Trial
+from ablate.pool import DIED, MOST_DEATHS, Died, Lane
+from ablate.study import FELL_BEHIND, Cost, Run, RunState, Trial
 
 # An attempt that still runs is told of at least this often, whether or not a step has ended.
 TELL_SECONDS = 5.0
-# A trial whose worker died this often without one more step in between has failed; the last time it ran alone.
-MOST_DEATHS = 3
-DIED = "the worker process died: killed (for memory, perhaps), or a crash in native code"
 
 
 class Agenda(Protocol):
@@ -31,8 +28,8 @@ class Agenda(Protocol):
     def heard(self, run: Run) -> bool:
         """Hear of a trial that still runs; answer whether to stop it."""
 
-    def ended(self, run: Run) -> None:
-        """Hear of a trial that will not be tried again."""
+    def ended(self, run: Run) -> bool:
+        """Hear of a trial that will not be tried again; answer whether its setting has fallen behind by it."""
 
 
 class Fixed:
@@ -49,8 +46,9 @@ class Fixed:
         """Stop nothing."""
         return False
 
-    def ended(self, _: Run) -> None:
+    def ended(self, _: Run) -> bool:
         """Take note of nothing: what has been run stands in the records."""
+        return False
 
 
 @dataclass
@@ -60,6 +58,7 @@ class _Attempt:
     trial: Trial
     failures: int = 0
     deaths: int = 0
+    furthest: int = 0
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     began: float = field(default_factory=time.time)
     since: float = field(default_factory=time.monotonic)
@@ -88,7 +87,9 @@ class Schedule:
         self._job = job
         self._agenda = agenda
         self._deadline = deadline
+        self._is_here = not lanes[0].is_process
         self._idle = deque(lanes)
+        self._next: list[tuple[Lane, _Attempt]] = []
         self._busy: dict[Future[Run], tuple[Lane, _Attempt]] = {}
         self._again: deque[_Attempt] = deque()
         self._suspects: deque[_Attempt] = deque()
@@ -119,18 +120,31 @@ class Schedule:
         Raises:
             StudyError: if a source file or the data have changed under the study.
         """
-        self.fill()
+        self._go_on()
         while self._busy and not self.is_late:
             done, _ = wait(self._busy, timeout=self._patience(), return_when=FIRST_COMPLETED)
             news = [run for future in done for run in self._settle(future)]
             news += self._overdue()
-            if not self._is_someone_alone():
-                self.fill()
-            yield from news
+            if self._is_here:  # the next step holds everything up until it is done
+                yield from news
+                self._go_on()
+            else:
+                self._go_on()
+                yield from news
+
+    def _go_on(self) -> None:
+        """Start the next steps of trials that are under way, then new trials, unless one is to be alone."""
+        while self._next:
+            self._submit(*self._next.pop())
+        if not self._is_someone_alone():
+            self.fill()
 
     def wind_down(self, seconds: float) -> Iterator[Run]:
         """Let steps in hand end, for so long at most, and yield every run that was under way."""
         wait(self._busy, timeout=seconds)
+        for _, attempt in self._next:
+            yield attempt.known(RunState.KILLED)
+        self._next.clear()
         for future, (_, attempt) in self._busy.items():
             run = attempt.known(RunState.KILLED)
             if future.done():
@@ -144,9 +158,14 @@ class Schedule:
 
     def _submit(self, lane: Lane, attempt: _Attempt) -> None:
         study, trial = self._job.study, attempt.trial
-        keep = study.keep == "weights" or (study.keep is None and trial.seed == study.seeds[0])
+        search = study.design.search
+        first = (search.confirm_seeds if search else study.seeds)[0]
+        keep = study.keep == "weights" or (study.keep is None and trial.seed == first)
         options: dict[str, Any] = {"keep_weights": keep and not trial.held_out}
-        options["costed"] = trial.setting.label in self.costs
+        # Of the costs that are counted before anything trains, none is a time.
+        options["costed"] = trial.setting.label in self.costs and "latency_ms" not in (
+            search.objectives if search else ()
+        )
         if study.timeout is not None and lane.is_process:
             left = study.timeout - (time.monotonic() - attempt.since)
             options["stack"] = (self._stack_file(attempt), max(0.05, left))
@@ -165,28 +184,31 @@ class Schedule:
         if run.state is RunState.RUNNING and self._is_over_time(attempt):
             run = replace(run, state=RunState.FAILED, error=self._over_time(attempt))
         if run.state is RunState.RUNNING:
-            attempt.last, attempt.deaths, attempt.told = run, 0, time.monotonic()
-            self._submit(lane, attempt)
+            attempt.last, attempt.told = run, time.monotonic()
+            n_epochs = max(map(len, run.curves.values()), default=0)
+            if n_epochs > attempt.furthest:  # what begins again from nothing is not on its way
+                attempt.furthest, attempt.deaths = n_epochs, 0
+            self._next.append((lane, attempt))
         else:
             self._idle.append(lane)
-            self._end(attempt, run)
+            run = self._end(attempt, run)
         return [run]
 
     def _completed(self, attempt: _Attempt, run: Run) -> Run:
         """Return a worker's run with what only the parent knows."""
-        cost = run.cost or self.costs.get(attempt.trial.setting.label)
+        cost = run.cost or (attempt.last and attempt.last.cost) or self.costs.get(attempt.trial.setting.label)
         started = attempt.last.started if attempt.last else run.started
         notes = run.notes if run.notes[: len(attempt.notes)] == attempt.notes else (*attempt.notes, *run.notes)
         return replace(run, cost=cost, notes=notes, started=started, ended=time.time())
 
-    def _end(self, attempt: _Attempt, run: Run) -> None:
+    def _end(self, attempt: _Attempt, run: Run) -> Run:
         diverged = run.state is RunState.FAILED and "DivergedError: " in run.error.strip().rpartition("\n")[2]
         if diverged or run.state is RunState.PRUNED:
             self.discard(attempt.trial)  # what led there is nothing to go on from
         if run.state is RunState.FAILED and not diverged and attempt.failures < self._job.study.retries:
             self._again.append(_Attempt(attempt.trial, attempt.failures + 1))
-        else:
-            self._agenda.ended(run)
+            return run
+        return replace(run, notes=(*run.notes, FELL_BEHIND)) if self._agenda.ended(run) else run
 
     def discard(self, trial: Trial) -> None:
         """Remove what a trial would go on from."""
@@ -224,8 +246,7 @@ class Schedule:
                 self._renew(lane)
                 self._idle.append(lane)
                 run = self._completed(attempt, attempt.known(RunState.FAILED, self._over_time(attempt)))
-                self._end(attempt, run)
-                news.append(run)
+                news.append(self._end(attempt, run))
             elif now - attempt.told >= TELL_SECONDS:
                 attempt.told = now
                 news.append(self._completed(attempt, attempt.known(RunState.RUNNING)))

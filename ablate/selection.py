@@ -17,6 +17,12 @@ class Earlier:
     state: RunState
     curves: Mapping[str, Sequence[float]]
     cost: Cost | None
+    fell_behind: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether it need not be tried again."""
+        return self.state in (RunState.COMPLETE, RunState.PRUNED)
 
 
 @dataclass
@@ -52,6 +58,7 @@ class Selection:
             raise ValueError(f"the design of {study.name!r} is no search")
         self.search = Search(study)
         self.trials: list[Trial] = []
+        self.n_known = 0
         self._study = study
         self._spec = study.design.search
         self._trial_of = trial_of
@@ -81,11 +88,13 @@ class Selection:
             return False
         return self._report(candidate, run.curves.get(self._study.metric.name, ()))
 
-    def ended(self, run: Run) -> None:
-        """Hear how a trial ended, and tell the search once all seeds of the setting are known."""
+    def ended(self, run: Run) -> bool:
+        """Hear how a trial ended; answer whether its setting has fallen behind by it.
+
+        The search is told once all seeds of the setting are known.
+        """
         candidate = self._running.pop(run.trial.identity, None)
-        if candidate is not None:
-            self._note(candidate, run.state, run.curves, run.cost)
+        return candidate is not None and self._note(candidate, run.state, run.curves, run.cost)
 
     # -- candidates ----------------------------------------------------------------------------------------------
 
@@ -103,46 +112,53 @@ class Selection:
     def _recall(self, earlier: Iterable[Earlier]) -> None:
         """Refill the search: settings that are known are not proposed again, those that had begun come first."""
         found: dict[str, Earlier] = {}
-        for one in earlier:  # a later attempt that is complete counts more than one that was killed
-            if one.trial.identity not in found or one.state is RunState.COMPLETE:
+        for one in earlier:
+            if one.trial.identity not in found or one.counts:
                 found[one.trial.identity] = one
+        begun = []
         for setting in dict.fromkeys(one.trial.setting for one in found.values()):
             candidate, pruned = self._candidate(setting), False
             while candidate.waiting and not pruned:
                 known = found.get(candidate.waiting[0].identity)
-                if known is None or known.state not in (RunState.COMPLETE, RunState.PRUNED):
+                if known is None or not known.counts:
                     break
+                values = self._objectives(known.curves, known.cost)
+                if known.state is RunState.COMPLETE and values is None:
+                    break  # a cost that is an objective now was not measured then
+                self.n_known += 1
                 candidate.waiting.popleft()
                 candidate.curves.append(known.curves.get(self._study.metric.name, ()))
-                pruned = known.state is RunState.PRUNED
-                if not pruned:
-                    candidate.values.append(self._objectives(known.curves, known.cost))
+                candidate.values += [values] if values is not None else []
+                pruned = known.state is RunState.PRUNED or known.fell_behind
             if pruned:
                 self.search.recall(setting, None, self._path(candidate), pruned=True)
             elif candidate.waiting:
-                self.search.start(setting)
-                for step, value in enumerate(self._path(candidate)):
-                    self.search.prune(setting, step, value)
-                self._between.append(candidate)
+                begun.append(candidate)
             else:
                 self.search.recall(setting, self._means(candidate), self._path(candidate))
+        for candidate in begun:  # now that what they are judged by is known
+            self.search.start(candidate.setting)
+            for step, value in enumerate(self._path(candidate)):
+                self.search.prune(candidate.setting, step, value)
+            self._between.append(candidate)
 
     def _note(
         self, candidate: _Candidate, state: RunState, curves: Mapping[str, Sequence[float]], cost: Cost | None
-    ) -> None:
-        if state is RunState.COMPLETE:
-            candidate.values.append(self._objectives(curves, cost))
-            pruned = self._end_seed(candidate, curves[self._study.metric.name])
-            if pruned and candidate.waiting:
-                self.search.tell(candidate.setting, None, pruned=True)
-            elif candidate.waiting:
-                self._between.append(candidate)
-            else:
-                self.search.tell(candidate.setting, self._means(candidate))
-        elif state is RunState.PRUNED:
+    ) -> bool:
+        """Note how a seed ended; answer whether the setting has fallen behind by it."""
+        values = self._objectives(curves, cost) if state is RunState.COMPLETE else None
+        if values is None:
+            self.search.tell(candidate.setting, None, pruned=state is RunState.PRUNED)
+            return False
+        candidate.values.append(values)
+        fell_behind = self._end_seed(candidate, curves[self._study.metric.name]) and bool(candidate.waiting)
+        if fell_behind:
             self.search.tell(candidate.setting, None, pruned=True)
+        elif candidate.waiting:
+            self._between.append(candidate)
         else:
-            self.search.tell(candidate.setting, None)
+            self.search.tell(candidate.setting, self._means(candidate))
+        return fell_behind
 
     def _end_seed(self, candidate: _Candidate, curve: Sequence[float]) -> bool:
         """Report a whole seed; answer whether the setting has fallen behind."""
@@ -169,9 +185,13 @@ class Selection:
             return [curve[-1] for curve in candidate.curves]
         return [value for curve in candidate.curves for value in curve]
 
-    def _objectives(self, curves: Mapping[str, Sequence[float]], cost: Cost | None) -> dict[str, float]:
-        costs = {name: value for name, value in vars(cost).items() if value is not None} if cost else {}
-        return {name: curves[name][-1] if name in curves else float(costs[name]) for name in self._spec.objectives}
+    def _objectives(self, curves: Mapping[str, Sequence[float]], cost: Cost | None) -> dict[str, float] | None:
+        """Return the objectives of a trial; None if one of them is not known."""
+        known = {name: float(value) for name, value in vars(cost).items() if value is not None} if cost else {}
+        known |= {name: curve[-1] for name, curve in curves.items() if curve}
+        if any(name not in known for name in self._spec.objectives):
+            return None
+        return {name: known[name] for name in self._spec.objectives}
 
     def _means(self, candidate: _Candidate) -> dict[str, float]:
         return {name: fmean(values[name] for values in candidate.values) for name in self._spec.objectives}

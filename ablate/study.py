@@ -276,6 +276,10 @@ class RunState(StrEnum):
     KILLED = "killed"
 
 
+# A note: a search has seen enough of a setting after this trial, and does not try its other seeds.
+FELL_BEHIND = "its setting fell behind: other seeds of it are not tried"
+
+
 @dataclass(frozen=True)
 class Run:
     """One attempt at a trial.

@@ -179,7 +179,7 @@ def _refilled(records: "Records") -> "tuple[Study, Search]":
         setting = study.setting_of(one.params)
         if setting is not None and one.identity in planned:
             trials[setting, one.seed] = Trial(setting, one.seed, one.identity, held_out=True)
-            earlier.append(Earlier(trials[setting, one.seed], one.state, one.curves, one.cost))
+            earlier.append(Earlier(trials[setting, one.seed], one.state, one.curves, one.cost, one.fell_behind))
     selection = Selection(
         study, trial_of=lambda setting, seed: trials.get((setting, seed), Trial(setting, seed, "")),
         earlier=earlier, confirm=lambda _: (),
@@ -206,16 +206,16 @@ def export(place: Place, name: str, path: Path) -> None:
         setting = study.setting_of(one.params)
         if setting is not None and one.identity in listed:
             seeds = attempts.setdefault(setting, {})
-            if one.seed not in seeds or one.state is RunState.COMPLETE:
+            if one.seed not in seeds or one.state in (RunState.COMPLETE, RunState.PRUNED):
                 seeds[one.seed] = one
     outcomes = []
     for setting, by_seed in attempts.items():
         runs = [by_seed[seed] for seed in study.seeds if seed in by_seed]
         states = {run.state for run in runs}
-        pruned = RunState.PRUNED in states
+        pruned = RunState.PRUNED in states or any(run.fell_behind for run in runs)
         whole = states == {RunState.COMPLETE} and len(runs) == len(study.seeds)
         state = RunState.COMPLETE if whole else RunState.PRUNED if pruned else RunState.FAILED
-        scores = [{**vars(run.cost or object()), **{k: curve[-1] for k, curve in run.curves.items()}} for run in runs]
+        scores = [{**vars(run.cost), **{k: curve[-1] for k, curve in run.curves.items()}} for run in runs if whole]
         outcomes.append(
             Outcome(
                 setting, state, {each: fmean(score[each] for score in scores) for each in objectives} if whole else {},
@@ -237,7 +237,7 @@ def status(place: Place, name: str) -> list[Count]:
     trials = planned["trials"] + planned["selection"]
     complete = records.completed([identity for *_, identity in trials], share=planned["share"])
     attempts = records.selected(planned["metric"]["name"]) if planned["search"] else []
-    stopped = {one.identity for one in attempts if one.state is RunState.PRUNED}
+    stopped = {one.identity for one in attempts if one.state is RunState.PRUNED or one.fell_behind}
     behind = {label for label, _, identity in planned["selection"] if identity in stopped}
     counts = {label: Count(label) for label in (*planned["settings"], *planned["selected"])}
     for label, seed, identity in trials:

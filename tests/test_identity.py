@@ -1,6 +1,8 @@
 """What changes the identity of a trial, and what does not."""
 
 import functools
+import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -345,3 +347,41 @@ def test_a_score_of_the_users_own_needs_no_entry_in_the_catalogue():
 
 def test_the_version_of_torch_is_known_without_importing_it():
     assert identity.torch_version().count(".") == 1
+
+
+def test_a_class_of_the_same_file_is_part_of_a_training_function(tmp_path):
+    text = "class Head:\n    scale = {}\n\ndef train(network, data, recipe, seed):\n    yield Head.scale\n"
+
+    def identity_of(scale):
+        path = tmp_path / f"mine{scale}.py"
+        path.write_text(text.format(scale), "utf-8")
+        spec = importlib.util.spec_from_file_location("mine", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["mine"] = module
+        try:
+            spec.loader.exec_module(module)
+            return identities(training=module.train)
+        finally:
+            del sys.modules["mine"]
+
+    assert identity_of(1) != identity_of(2)
+    assert identity_of(1) == identity_of(1)
+
+
+def test_a_set_that_a_training_function_reads_has_one_identity_in_every_process():
+    program = (
+        "from ablate import identity\n"
+        "KINDS = {'flip', 'shift', 'crop', 'none'}\n"
+        "exec(\"def train(network): return network in {'a', 'b', 'c', 'd'} or KINDS\")\n"
+        "print(identity._source_of(train))\n"
+    )
+
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+
+    assert len(said) == 1

@@ -209,6 +209,49 @@ def test_a_trial_that_kills_its_worker_again_and_again_fails_after_it_had_the_ma
     assert len(log) == 8  # innocents ran once
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_trial_that_has_nothing_to_go_on_from_and_always_dies_is_not_begun_for_ever(schedule):
+    def die_late(network, data, recipe, seed, resume=None):
+        for epoch in range(recipe.epochs):
+            time.sleep(0.6)
+            if epoch == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield Progress(epoch + 1, {"accuracy": 0.5}, {})
+
+    plan = schedule(die_late, workers=1, seeds=(0,))
+    plan._agenda = Fixed([plan._agenda.next()])
+
+    (failed,) = ended(plan.runs())
+
+    assert failed.state is RunState.FAILED
+    assert "3 times" in failed.error
+
+
+def test_a_training_function_that_cannot_resume_begins_again(schedule):
+    def stubborn(network, data, recipe, seed):
+        yield from slow(network, data, recipe, seed)
+
+    next(schedule(stubborn, seeds=(0,)).runs())
+    runs = ended(schedule(stubborn, seeds=(0,)).runs())
+
+    assert {run.state for run in runs} == {RunState.COMPLETE}, runs[0].error
+    assert runs[0].notes == ()
+    assert len(runs[0].curves["accuracy"]) == 4
+
+
+def test_a_trial_that_writes_to_its_data_fails_and_the_others_see_them_whole(schedule):
+    def careless(network, data, recipe, seed, resume=None):
+        mean = data.train_inputs.abs().mean().item()
+        if is_squeeze(network):
+            data.train_inputs.mul_(0.5)
+        yield Progress(1, {"accuracy": min(1.0, mean)}, {})
+
+    runs = {name(run): run for run in ended(schedule(careless, seeds=(0,)).runs())}
+
+    assert "changed its data in place" in runs["se", 0].error
+    assert runs["eca", 0].curves == runs["none", 0].curves
+
+
 def test_a_deadline_ends_the_runs_and_winding_down_tells_of_what_was_under_way(schedule):
     long = replace(ablate.read_study("mine.yml").recipe, epochs=20)
     plan = schedule(slow, workers=1, seeds=(0,), recipe=long, deadline=time.monotonic() + 600)

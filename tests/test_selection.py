@@ -170,6 +170,43 @@ def test_of_several_attempts_at_a_trial_the_complete_one_counts_and_failed_ones_
     assert trial not in asked
 
 
+def test_a_setting_that_fell_behind_at_the_end_of_a_seed_is_not_taken_up_again(study):
+    content = study("median")
+    first = Selection(content, trial_of=trial_of, earlier=(), confirm=lambda _: ())
+    known = []
+    while (trial := first.next()) is not None:
+        level = 0.1 if len({one.trial.setting for one in known}) > 4 else None
+        run = scored(trial, level=level)
+        known.append(Earlier(trial, run.state, run.curves, run.cost, fell_behind=first.ended(run)))
+    assert any(one.fell_behind for one in known)
+
+    assert drive(Selection(content, trial_of=trial_of, earlier=known, confirm=lambda _: ())) == []
+
+
+def test_an_attempt_that_was_killed_does_not_hide_that_the_next_was_pruned(study):
+    content = study("median")
+    trial = trial_of(content.complete({"norm": content.slot("norm").choices[1]}), 0)
+    attempts = [
+        Earlier(trial, RunState.KILLED, {"accuracy": (0.1,)}, None),
+        Earlier(trial, RunState.PRUNED, {"accuracy": (0.1, 0.1)}, None),
+    ]
+
+    asked = drive(Selection(content, trial_of=trial_of, earlier=attempts, confirm=lambda _: ()))
+
+    assert trial not in asked
+
+
+def test_a_cost_that_is_an_objective_is_measured_where_an_earlier_call_has_not(study):
+    content = study()
+    search = replace(content.design.search, objectives=("accuracy", "latency_ms"))
+    content = replace(content, design=replace(content.design, search=search))
+    trial = trial_of(content.reference, 0)
+    earlier = [Earlier(trial, RunState.COMPLETE, scored(trial).curves, Cost(10, 20))]
+    selection = Selection(content, trial_of=trial_of, earlier=earlier, confirm=lambda _: ())
+
+    assert selection.next() == trial
+
+
 def test_a_pruned_setting_stays_pruned(study):
     content = study("median")
     first = trial_of(content.complete({"norm": content.slot("norm").choices[1]}), 0)

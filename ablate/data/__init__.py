@@ -13,7 +13,7 @@ from ablate.study import Choice
 from blocks import catalogue
 from blocks.catalogue import Entry
 
-__all__ = ["Images", "fingerprint", "load", "read_bytes", "standardised", "stratified"]
+__all__ = ["Images", "fingerprint", "forget", "load", "read_bytes", "standardised", "stratified"]
 
 
 def load(choice: Choice, *, held_out: bool = False) -> Images:
@@ -32,6 +32,11 @@ def load(choice: Choice, *, held_out: bool = False) -> Images:
 def fingerprint(choice: Choice, *, held_out: bool = False) -> str:
     """Return the hash of a data set's arrays and split."""
     return load(choice, held_out=held_out).fingerprint
+
+
+def forget() -> None:
+    """Let the next call read everything again, because somebody has written to the arrays."""
+    _load.cache_clear()
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 
 from ablate.design import Plan
 from ablate.spool import Entry
-from ablate.study import Run, RunState, Setting, Study, Trial
+from ablate.study import FELL_BEHIND, Run, RunState, Setting, Study, Trial
 from ablate.tracking.rows import HELD_OUT, PARTS, TORCH, Row
 
 STATUSES = {RunState.COMPLETE: "FINISHED", RunState.FAILED: "FAILED", RunState.RUNNING: "RUNNING"}
@@ -42,6 +42,8 @@ def entry_of(run: Run, study: Study, circumstances: Mapping[str, str]) -> Entry:
         points += [(name, float(value), started, 0) for name, value in costs.items()]
     if run.state is RunState.PRUNED:
         tags["ablate.state"] = run.state.value
+    if FELL_BEHIND in run.notes:
+        tags["ablate.fell-behind"] = "true"
     if run.error:
         tags["ablate.error"] = run.error.strip().splitlines()[-1][:500]
     if run.notes:

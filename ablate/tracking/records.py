@@ -47,6 +47,7 @@ class Attempt:
         params: what was chosen, the labels by slot among it.
         curves: of the metric that was asked for all epochs, of others the last value.
         started: seconds since 1970, as `ended`.
+        fell_behind: whether a search saw enough of its setting then.
     """
 
     params: dict[str, str]
@@ -57,6 +58,7 @@ class Attempt:
     cost: Cost | None
     started: float
     ended: float
+    fell_behind: bool
 
 
 class Records:
@@ -245,8 +247,11 @@ class Records:
             started = row.started / 1000
             ended = started + known.get("seconds", 0.0)
             found.append(
-                Attempt(row.params, int(row.params["seed"]), row.identity, row.state, curves, cost, started, ended)
-            )
+                Attempt(
+                    row.params, int(row.params["seed"]), row.identity, row.state, curves, cost, started, ended,
+                    fell_behind="ablate.fell-behind" in row.tags,
+                )
+            )  # fmt: skip
         return found
 
     @speaking
