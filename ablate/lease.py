@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from ablate.errors import StoreError
 
 
 @contextmanager
-def lease(folder: Path, study: str) -> Iterator[int | None]:
+def lease(folder: Path, study: str, bury: Callable[[int], None] = lambda _: None) -> Iterator[None]:
     """Hold a study by a lock file in a folder beside its records; a process that is killed loses it at once.
 
-    Yields the process id of a former holder that was killed on this machine, if there was one.
+    Args:
+        folder: where the lock file lies.
+        study: for the message.
+        bury: given the process id of a former holder that was killed on this machine, if there was one.
 
     Raises:
         StoreError: if another process holds it, with its process id and host; or the folder cannot be written.
@@ -37,9 +40,11 @@ def lease(folder: Path, study: str) -> Iterator[int | None]:
         raise StoreError(f"{folder} cannot be written: {error.strerror or error}") from error
     try:
         before = _holder(holder)
+        if before.get("host") == platform.node() and isinstance(before.get("pid"), int):
+            bury(before["pid"])
         with suppress(OSError):  # only says who holds it
             holder.write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}), encoding="utf-8")
-        yield before.get("pid") if before.get("host") == platform.node() else None
+        yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()

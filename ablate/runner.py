@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate import data, design, identity, pool
 from ablate.crew import crew
-from ablate.errors import AblateError, StoreError
+from ablate.errors import AblateError, AwayError, StoreError
 from ablate.identity import Identities
 from ablate.job import Inspection, Job
 from ablate.lease import lease
@@ -69,9 +69,7 @@ def run_study(
     deadline = time.monotonic() + stop_after if stop_after is not None else None
     folder = place.folder_of(study.name)
     job = Job(study, design.plan(study), training, folder / "checkpoints")
-    with lease(folder, study.name) as killed, _terminations(), crew(workers, job) as (lanes, inspection):
-        if killed is not None:
-            pool.sweep(killed)
+    with lease(folder, study.name, pool.sweep), _terminations(), crew(workers, job) as (lanes, inspection):
         records = None if place.is_new() and imported is None else _open(place, study, folder, imported)
         course = _course(job, Identities(study, job.plan, data.fingerprint, training), records)
         call = _Call(job, course, folder, lanes, listen, say)
@@ -191,6 +189,7 @@ class _Call:
         self._watch.n_earlier = self._outcome.n_already_complete
         self._know(course.trials, course.complete or {})
         course.know = self._know
+        self._n_selected = 0
         self._noted: dict[str, float] = {}  # of attempts under way, the seconds at which they were last recorded
 
     def _know(self, trials: Sequence[Trial], complete: Mapping[str, Mapping[str, float]]) -> None:
@@ -220,6 +219,7 @@ class _Call:
             for run in schedule.runs():
                 writer.check()
                 self._record(run, writer, schedule)
+                self._note_search(records)
             outcome.is_stopped = schedule.is_late
             for run in schedule.wind_down(UNHURRIED_SECONDS):
                 self._record(run, writer, schedule)
@@ -230,8 +230,7 @@ class _Call:
             raise
         if outcome.n_waiting:
             return outcome
-        if self._course.selection is not None:
-            self._note_plan(records)
+        self._note_search(records)
         if not outcome.is_stopped:
             self._measure_latencies(records)
             if not outcome.failed:
@@ -269,7 +268,14 @@ class _Call:
             for lane in self._lanes:
                 lane.kill()
 
+    def _note_search(self, records: "Records") -> None:
+        """Note what a search has asked for since the last time, for whoever looks meanwhile."""
+        if len(self._course.selected) > self._n_selected:
+            with suppress(AwayError):  # noted the next time
+                self._note_plan(records)
+
     def _note_plan(self, records: "Records") -> None:
+        self._n_selected = len(self._course.selected)
         records.planned(self._study, self._course.plan, self._course.trials, self._course.selected)
 
     def _miss_checkpoints(self, interrupted: Mapping[str, int]) -> None:

@@ -141,7 +141,7 @@ class Schedule:
 
     def wind_down(self, seconds: float) -> Iterator[Run]:
         """Let steps in hand end, for so long at most, and yield every run that was under way."""
-        wait(self._busy, timeout=seconds)
+        wait(self._busy, timeout=0 if self._is_here else seconds)
         for _, attempt in self._next:
             yield attempt.known(RunState.KILLED)
         self._next.clear()
@@ -169,7 +169,11 @@ class Schedule:
         if study.timeout is not None and lane.is_process:
             left = study.timeout - (time.monotonic() - attempt.since)
             options["stack"] = (self._stack_file(attempt), max(0.05, left))
-        future = lane.submit("advance", self._job, trial, attempt.name, **options)
+        try:
+            future = lane.submit("advance", self._job, trial, attempt.name, **options)
+        except BaseException:  # Ctrl-C in this process: it was under way
+            self._busy[Future()] = lane, attempt
+            raise
         self._busy[future] = lane, attempt
 
     def _settle(self, future: Future[Run]) -> list[Run]:

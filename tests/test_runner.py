@@ -346,3 +346,57 @@ def test_the_plan_of_the_last_run_is_kept_as_plain_json(study, runs):
     assert planned["reference"] == "none"
     assert planned["against"] == {"se": "none", "eca": "none"}
     assert len(planned["trials"]) == 6
+
+
+SEARCH = (
+    STUDY
+    + """\
+design: {search: {settings: 3, objectives: [accuracy, latency_ms]}, confirm: {top: 1, seeds: 2}}
+"""
+)
+
+
+def test_a_search_chooses_on_held_out_data_confirms_on_other_seeds_and_is_not_repeated(study, runs, tmp_path):
+    log = tmp_path / "log"
+
+    def noting(network, data, recipe, seed, resume=None):
+        with log.open("a") as file:
+            file.write(f"{seed} {len(data.train_targets)} {len(data.test_targets)}\n")
+        yield from quick(network, data, recipe, seed)
+
+    content = study(SEARCH)
+    outcome = runner.run_study(content, Place(runs), workers=0, training=noting)
+
+    seen = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
+    selecting = [sizes for seed, *sizes in seen if seed in (0, 1)]
+    confirming = [sizes for seed, *sizes in seen if seed in (2, 3)]
+    assert selecting == [[40, 10]] * 6
+    assert confirming == [[50, 1747]] * 4
+    assert outcome.failed == []
+    result = summary.summarise(Place(runs), content.name)
+    assert result.table.frame["setting"].iloc[0] == "none"
+    assert set(result.frame["seed"]) == {2, 3}
+    assert set(result.searched["seed"]) == {0, 1}
+    assert result.searched["latency_ms"].notna().all()
+    assert "Pareto front on the held-out part" in str(result)
+
+    again = runner.run_study(content, Place(runs), workers=0, training=noting)
+    assert again.runs == []
+    assert again.n_already_complete == 10
+
+
+def test_a_search_is_exported_as_an_optuna_study(study, runs, tmp_path):
+    from optuna import load_study
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    content = study(SEARCH.replace("[accuracy, latency_ms]", "[accuracy]"))
+    runner.run_study(content, Place(runs), workers=0, training=quick)
+    summary.export(Place(runs), content.name, tmp_path / "journal.log")
+
+    loaded = load_study(
+        study_name=content.name, storage=JournalStorage(JournalFileBackend(str(tmp_path / "journal.log")))
+    )
+    scores = {trial.params["attention"]: trial.value for trial in loaded.trials}
+    assert scores == pytest.approx({"none": 0.507, "se": 0.607, "eca": 0.707})
+    assert [len(trial.intermediate_values) for trial in loaded.trials] == [6, 6, 6]
