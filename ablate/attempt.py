@@ -4,7 +4,6 @@ import faulthandler
 import inspect
 import io
 import math
-import pickle
 import re
 import time
 import traceback
@@ -135,7 +134,7 @@ class Attempt:
             for progress in self.generator:
                 note(progress.scores, self.curves)
                 self.seconds = before + time.perf_counter() - clock
-                if self.seconds - before >= longest and progress.epoch < last_epoch:
+                if self.seconds - before >= longest and progress.epoch != last_epoch:
                     self._keep(progress)
                     self.seconds = before + time.perf_counter() - clock
                     return self.run(RunState.RUNNING)
@@ -295,11 +294,11 @@ def _check_untouched(given: Samples) -> None:
 def _check_readable(path: Path, trial: Trial) -> None:
     try:
         checkpoint.load(path, trial.identity, device=torch.device("cpu"))
-    except pickle.UnpicklingError as error:
+    except DamagedError as error:
         path.unlink(missing_ok=True)
         raise AblateError(
             "the state that the training function yields cannot be kept: tensors, numbers, texts, lists, tuples and "
-            f"dicts only ({str(error).splitlines()[0]})"
+            f"dicts only ({error})"
         ) from None
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Checkpoint:
 
 
 class DamagedError(AblateError):
-    """A checkpoint is not what was written, or that of another trial."""
+    """A checkpoint is not what was written, is that of another trial, or holds what cannot be read again."""
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -84,7 +85,10 @@ def load(path: Path, identity: str, *, device: torch.device) -> Checkpoint | Non
     start = len(MARK) + HASH_BYTES
     if content[: len(MARK)] != MARK or hashlib.sha256(content[start:]).digest() != content[len(MARK) : start]:
         raise DamagedError(f"{path} is not what was written: its checksum differs")
-    saved = torch.load(io.BytesIO(content[start:]), map_location=device, weights_only=True)
+    try:
+        saved = torch.load(io.BytesIO(content[start:]), map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DamagedError(f"{path} holds objects that are not read again: {str(error).splitlines()[0]}") from None
     if saved["identity"] != identity:
         raise DamagedError(f"{path} belongs to another trial")
     return Checkpoint(**saved)

@@ -139,7 +139,8 @@ def run(
         _say("")
         for path in result.write(place.root / content.name):
             _say(f"wrote {path.as_posix()}")
-    _say(f"browse the runs: {place.uri if place.by_server else 'ablate ui'}")
+    browse = f"ablate ui --tracking {place.uri}" if place.uri else "ablate ui"
+    _say(f"browse the runs: {place.uri if place.by_server else browse}")
     _end(content, place, outcome)
 
 
@@ -375,7 +376,7 @@ def _read(study: str) -> "Study":
 def _place(tracking: str | None) -> "Place":
     from ablate.place import Place
 
-    return Place(Path("runs"), tracking)
+    return Place(Path("runs"), tracking or None)
 
 
 def _name(study: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import pickle
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -47,6 +48,7 @@ class Identities:
         self._plan = plan
         self._data_fingerprint = data_fingerprint
         self._training = None if own_training is None else _source_of(own_training)
+        self._module = _module_file(own_training)
         self._known: dict[tuple[Setting, bool], tuple[list[Any], tuple[tuple[str, str], ...]]] = {}
 
     def trial(self, setting: Setting, seed: int, *, held_out: bool = False) -> Trial:
@@ -80,6 +82,7 @@ class Identities:
         }
         parts = {name: _hash(value)[:8] for name, value in decided.items() if name != "source"}
         parts |= {f"file {_name_of(path)}": catalogue.fingerprint([path])[:8] for path in files}
+        parts |= {f"own {path.as_posix()}": catalogue.fingerprint([path])[:8] for path in self._module}
         return list(decided.values()), tuple(parts.items())
 
 
@@ -123,6 +126,9 @@ def changed(trial: Trial, data: Choice, data_fingerprint: str) -> list[str]:
         if kind == "file":
             path = _root_of(file.partition("/")[0]) / file
             if not path.is_file() or catalogue.fingerprint([path])[:8] != planned_hash:
+                found.append(file)
+        elif kind == "own":  # a worker of this machine has imported it
+            if Path(file).is_file() and catalogue.fingerprint([Path(file)])[:8] != planned_hash:
                 found.append(file)
         elif kind == "data" and _hash([data.name, data_fingerprint])[:8] != planned_hash:
             found.append(f"the data of {data.label}")
@@ -195,6 +201,13 @@ def _source_of(function: Callable[..., Any], seen: frozenset[int] = frozenset())
         if code is not None and name in _names(code) and _is_own(value, function)
     }
     return [_text(function), *(_bound(value, seen) for value in (closure, defaults, owner, sorted(read.items())))]
+
+
+def _module_file(function: Callable[..., Any] | None) -> list[Path]:
+    """Return the file that workers import a function from; none where it travels by value, as from a notebook."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    path = getattr(module, "__file__", None)
+    return [Path(path)] if path and module is not sys.modules.get("__main__") and Path(path).suffix == ".py" else []
 
 
 def _names(code: CodeType) -> set[str]:

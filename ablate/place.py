@@ -23,15 +23,18 @@ class Place:
     @property
     def artifacts(self) -> Path:
         """The folder of the files that belong to runs."""
-        return self.root / "artifacts"
+        return self.beside / "artifacts"
+
+    @property
+    def beside(self) -> Path:
+        """The folder of what belongs to the store and is not in it: where its file is, if it is one."""
+        prefix = "sqlite:///"
+        uri = self.uri or ""
+        return Path(uri.removeprefix(prefix)).parent if uri.startswith(prefix) else self.root
 
     def folder_of(self, study: str) -> Path:
-        """Return the folder of a study's lease, checkpoints and spool: beside the store where that is a file."""
-        prefix = "sqlite:///"
-        beside = (
-            Path((self.uri or "").removeprefix(prefix)).parent if (self.uri or "").startswith(prefix) else self.root
-        )
-        return beside / study
+        """Return the folder of a study's lease, checkpoints and spool."""
+        return self.beside / study
 
     @property
     def address(self) -> str:

@@ -70,7 +70,8 @@ def run_study(
     folder = place.folder_of(study.name)
     job = Job(study, design.plan(study), training, folder / "checkpoints")
     with lease(folder, study.name, pool.sweep), _terminations(), crew(workers, job) as (lanes, inspection):
-        records = None if place.is_new() and imported is None else _open(place, study, folder, imported)
+        is_new = place.is_new() and imported is None and not (folder / "spool").is_dir()
+        records = None if is_new else _open(place, study, folder, imported, say)
         course = _course(job, Identities(study, job.plan, data.fingerprint, training), records)
         call = _Call(job, course, folder, lanes, listen, say)
         if not course.is_pending and records:
@@ -220,16 +221,25 @@ class _Call:
                 writer.check()
                 self._record(run, writer, schedule)
                 self._note_search(records)
-            outcome.is_stopped = schedule.is_late
-            for run in schedule.wind_down(UNHURRIED_SECONDS):
-                self._record(run, writer, schedule)
+            left = [run.state for run in self._wound_down(schedule, writer)]
+            outcome.is_stopped = RunState.KILLED in left or not schedule.is_done()
             outcome.n_waiting = writer.close(AWAY_SECONDS)
             writer.check()
+            if not outcome.n_waiting:
+                self._conclude(records)
         except BaseException as error:
             self._break_off(error, schedule, writer, records)
             raise
-        if outcome.n_waiting:
-            return outcome
+        return outcome
+
+    def _wound_down(self, schedule: Schedule, writer: "Writer") -> Iterator[Run]:
+        for run in schedule.wind_down(UNHURRIED_SECONDS):
+            self._record(run, writer, schedule)
+            yield run
+
+    def _conclude(self, records: "Records") -> None:
+        """Close the records of a study that has run to its end, or as long as it was given."""
+        outcome = self._outcome
         self._note_search(records)
         if not outcome.is_stopped:
             self._measure_latencies(records)
@@ -237,7 +247,6 @@ class _Call:
                 self._tidy()
         outcome.is_edited = _is_edited(self._study)
         records.end(failed=bool(outcome.failed), killed=outcome.is_stopped)
-        return outcome
 
     def _record(self, run: Run, writer: "Writer", schedule: Schedule) -> None:
         if run.state is RunState.RUNNING:
@@ -315,15 +324,23 @@ def _is_edited(study: Study) -> bool:
 # -- the surroundings --------------------------------------------------------------------------------------------
 
 
-def _open(place: "Place", study: Study, folder: Path, imported: "Place | None" = None) -> "Records":
+def _open(
+    place: "Place",
+    study: Study,
+    folder: Path,
+    imported: "Place | None" = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> "Records":
     """Open the records, up to date: with what waits in the spool, and what is imported, written into them."""
     from ablate.tracking import Records  # noqa: PLC0415  # 2 s, which workers use to start or to train
     from ablate.writer import drain  # noqa: PLC0415  # as above
 
+    if imported is not None and imported.is_new():
+        raise StoreError(f"nothing to import: {imported.database.as_posix()} does not exist")
     records = Records(place, study.name)
     records.check_path(study)
     if imported is not None:
-        records.adopt(imported)
+        say(f"Imported {records.adopt(imported)} runs from {imported.root.as_posix()}")
         for part in ("checkpoints", "spool"):
             _copy_missing(imported.folder_of(study.name) / part, folder / part)
     drain(records, folder / "spool")

@@ -25,6 +25,9 @@ class Agenda(Protocol):
     def next(self) -> Trial | None:
         """Return the next trial; None if there is none, or none before another has ended."""
 
+    def is_done(self) -> bool:
+        """Tell whether there is nothing more to come."""
+
     def heard(self, run: Run) -> bool:
         """Hear of a trial that still runs; answer whether to stop it."""
 
@@ -41,6 +44,10 @@ class Fixed:
     def next(self) -> Trial | None:
         """Return the next trial."""
         return self._waiting.popleft() if self._waiting else None
+
+    def is_done(self) -> bool:
+        """Tell whether all have been given."""
+        return not self._waiting
 
     def heard(self, _: Run) -> bool:
         """Stop nothing."""
@@ -94,6 +101,10 @@ class Schedule:
         self._again: deque[_Attempt] = deque()
         self._suspects: deque[_Attempt] = deque()
 
+    def is_done(self) -> bool:
+        """Tell whether nothing is left to do."""
+        return not (self._busy or self._next or self._again or self._suspects) and self._agenda.is_done()
+
     @property
     def is_late(self) -> bool:
         """Tell whether the deadline has passed."""
@@ -123,7 +134,15 @@ class Schedule:
         self._go_on()
         while self._busy and not self.is_late:
             done, _ = wait(self._busy, timeout=self._patience(), return_when=FIRST_COMPLETED)
-            news = [run for future in done for run in self._settle(future)]
+            news, fault = [], None
+            for future in done:
+                try:
+                    news += self._settle(future)
+                except StudyError as error:
+                    fault = error
+            if fault is not None:
+                yield from news
+                raise fault
             news += self._overdue()
             if self._is_here:  # the next step holds everything up until it is done
                 yield from news
@@ -142,9 +161,9 @@ class Schedule:
     def wind_down(self, seconds: float) -> Iterator[Run]:
         """Let steps in hand end, for so long at most, and yield every run that was under way."""
         wait(self._busy, timeout=0 if self._is_here else seconds)
-        for _, attempt in self._next:
+        begun = [attempt for attempt in (*self._again, *self._suspects) if attempt.last is not None]
+        for attempt in (*(attempt for _, attempt in self._next), *begun):
             yield attempt.known(RunState.KILLED)
-        self._next.clear()
         for future, (_, attempt) in self._busy.items():
             run = attempt.known(RunState.KILLED)
             if future.done():

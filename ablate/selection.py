@@ -81,6 +81,10 @@ class Selection:
             self._confirming = deque(self._confirm(self.search.best(self._spec.top)))
         return self._confirming.popleft() if self._confirming else None
 
+    def is_done(self) -> bool:
+        """Tell whether all that is to be confirmed has been asked for."""
+        return self._confirming is not None and not self._confirming
+
     def heard(self, run: Run) -> bool:
         """Hear of a trial that still runs; answer whether its setting has fallen behind."""
         candidate = self._running.get(run.trial.identity)

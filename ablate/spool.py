@@ -79,8 +79,10 @@ class Spool:
             if set(plain) != {f.name for f in fields(Entry)} - {"points", "files"}:
                 return None
             return Entry(**plain, points=points, files=files) if all(p.is_file() for p in files.values()) else None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
             return None
+        except OSError as error:  # perhaps only now
+            raise StoreError(f"{self._path(attempt)} cannot be read: {error.strerror or error}") from error
 
     def remove(self, attempt: str, files: Iterable[str] = ()) -> None:
         """Forget an entry: its own file first, so that what is left of it is no entry any more."""

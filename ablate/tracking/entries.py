@@ -84,7 +84,7 @@ def reasons(row: Row, trial: Trial, study: Study) -> tuple[str, ...]:
     logged, wanted = row.params, params_of(study, trial.setting)
     slots = {slot.name for slot in study.slots}
     for name in sorted(before.keys() | now.keys(), key=lambda name: (name.startswith("file "), name)):
-        if before.get(name) == now.get(name) or not before:
+        if before.get(name) == now.get(name) or not before or name.startswith("own "):
             continue
         if name.startswith("file "):
             found.append(f"source of {name.removeprefix('file ')}")
