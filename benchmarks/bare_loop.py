@@ -43,7 +43,7 @@ class Work(NamedTuple):
 
 WORK = {
     "attention": Work(tuple((name, "batch") for name in ("none", "se", "eca", "cbam", "coordinate")), 20, flip=False),
-    "fashion": Work(tuple((name, norm) for name in ("none", "se", "eca") for norm in ("batch", "group")), 5, flip=True),
+    "fashion": Work(tuple((name, norm) for name in ("none", "se", "eca") for norm in ("batch", "group")), 4, flip=True),
 }
 
 

@@ -58,6 +58,7 @@ def ablate(n_trials: int, epochs: int) -> tuple[sides.Call, float]:
         call, trials = sides.run_ablate(
             "fashion", Path(folder), seeds=n_trials // N_SETTINGS, n_trials=n_trials, epochs=epochs
         )
+    print(call.output[call.output.index("\nfashion:") :], flush=True)  # the table, beside what it cost
     return call, fmean(trial.seconds for trial in trials) / 2
 
 
