@@ -121,6 +121,7 @@ class Schedule:
                 attempt = self._suspects.popleft()
             else:
                 return
+            attempt.since = attempt.told = time.monotonic()
             self._submit(self._idle.popleft(), attempt)
             if attempt.deaths == MOST_DEATHS - 1:
                 return  # alone
@@ -247,7 +248,6 @@ class Schedule:
         attempt.deaths += 1
         if attempt.deaths < MOST_DEATHS:
             attempt.notes = (*attempt.notes, DIED)
-            attempt.since = attempt.told = time.monotonic()
             (self._again if attempt.deaths < MOST_DEATHS - 1 else self._suspects).append(attempt)
             return []
         error = f"{DIED}; {MOST_DEATHS} times without one more step in between, the last time while nothing else ran"
