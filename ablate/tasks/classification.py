@@ -11,7 +11,9 @@ from ablate.data import Images
 from ablate.study import Recipe
 from blocks.catalogue import register
 
-EVALUATION_BATCH = 500
+# Of 125, 250, 500 and 2,000 this is the fastest on one core: what a layer has written is still in the cache when the
+# next one reads it (28×28: 2.1 s an evaluation of 10,000 images against 2.3 and, with 2,000, 3.9; 8×8: 34 ms against 50).
+EVALUATION_BATCH = 125
 
 
 @dataclass(frozen=True)
