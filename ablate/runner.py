@@ -1,9 +1,7 @@
 """A study from its plan to its records: what is complete is never run again, what was interrupted goes on."""
 
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate import data, design, identity, pool
+from ablate import data, design, identity, pool, stop
 from ablate.crew import crew
 from ablate.errors import AblateError, AwayError, StoreError
 from ablate.identity import Identities
@@ -21,6 +19,7 @@ from ablate.lease import lease
 from ablate.pool import Lane
 from ablate.progress import Outcome, Progress, Watch
 from ablate.schedule import Fixed, Schedule
+from ablate.stop import Stops
 from ablate.study import Run, RunState, Setting, Study, Trial
 
 if TYPE_CHECKING:
@@ -69,15 +68,20 @@ def run_study(
     deadline = time.monotonic() + stop_after if stop_after is not None else None
     folder = place.folder_of(study.name)
     job = Job(study, design.plan(study), training, folder / "checkpoints")
-    with lease(folder, study.name, pool.sweep), _terminations(), crew(workers, job) as (lanes, inspection):
+    with (
+        lease(folder, study.name, pool.sweep),
+        stop.signals(at_once=not workers) as stops,
+        crew(workers, job) as (lanes, inspection),
+    ):
         is_new = place.is_new() and imported is None and not (folder / "spool").is_dir()
         records = None if is_new else _open(place, study, folder, imported, say)
         course = _course(job, Identities(study, job.plan, data.fingerprint, training), records)
-        call = _Call(job, course, folder, lanes, listen, say)
+        call = _Call(job, course, folder, lanes, listen, say, stops)
         if not course.is_pending and records:
             return call.close(records)
-        found = inspection()
-        schedule = Schedule(lanes, job, course.agenda, deadline=deadline)
+        with stops.waiting():
+            found = inspection()
+        schedule = Schedule(lanes, job, course.agenda, deadline=deadline, waiting=stops.waiting)
         schedule.costs = found.costs
         if workers:
             schedule.fill()  # training begins; what else there is to start is started beside it
@@ -177,7 +181,9 @@ class _Call:
         lanes: list[Lane],
         listen: Callable[[Progress], None],
         say: Callable[[str], None],
+        stops: Stops,
     ) -> None:
+        self._stops = stops
         self._job = job
         self._study = job.study
         self._course = course
@@ -223,7 +229,8 @@ class _Call:
                 self._note_search(records)
             left = [run.state for run in self._wound_down(schedule, writer)]
             outcome.is_stopped = RunState.KILLED in left or not schedule.is_done()
-            outcome.n_waiting = writer.close(AWAY_SECONDS)
+            with self._stops.waiting():
+                outcome.n_waiting = writer.close(AWAY_SECONDS)
             writer.check()
             if not outcome.n_waiting:
                 self._conclude(records)
@@ -305,7 +312,8 @@ class _Call:
         settings = [setting for setting in plan.settings if setting.label in wanted and setting.label not in known]
         measured: dict[str, float] = {}
         if settings:
-            measured = self._lanes[0].ask("latencies", self._job, settings)
+            with self._stops.waiting():
+                measured = self._lanes[0].ask("latencies", self._job, settings)
         records.note_latencies({**known, **measured}, wanted)
 
     def _tidy(self) -> None:
@@ -335,12 +343,13 @@ def _open(
     from ablate.tracking import Records  # noqa: PLC0415  # 2 s, which workers use to start or to train
     from ablate.writer import drain  # noqa: PLC0415  # as above
 
-    if imported is not None and imported.is_new():
+    if imported is not None and imported.is_new() and not imported.folder_of(study.name).is_dir():
         raise StoreError(f"nothing to import: {imported.database.as_posix()} does not exist")
     records = Records(place, study.name)
     records.check_path(study)
     if imported is not None:
-        say(f"Imported {records.adopt(imported)} runs from {imported.root.as_posix()}")
+        n = 0 if imported.is_new() else records.adopt(imported)  # its machine went before the first record
+        say(f"Imported {n} runs from {imported.root.as_posix()}")
         for part in ("checkpoints", "spool"):
             _copy_missing(imported.folder_of(study.name) / part, folder / part)
     drain(records, folder / "spool")
@@ -362,23 +371,6 @@ def _copy_missing(source: Path, folder: Path) -> None:
                 beside.replace(folder / path.name)
             except OSError as error:
                 raise StoreError(f"{path} cannot be copied to {folder}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _terminations() -> Iterator[None]:
-    """Let SIGTERM stop a study as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _: object) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -87,9 +87,19 @@ class Schedule:
         job: what all trials share.
         agenda: what to run.
         deadline: when to stop, by the monotonic clock.
+        waiting: what to wait in.
     """
 
-    def __init__(self, lanes: list[Lane], job: Job, agenda: Agenda, *, deadline: float | None = None) -> None:
+    def __init__(
+        self,
+        lanes: list[Lane],
+        job: Job,
+        agenda: Agenda,
+        *,
+        deadline: float | None = None,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._waiting = waiting
         self.costs: Mapping[str, Cost] = {}
         self._job = job
         self._agenda = agenda
@@ -134,7 +144,8 @@ class Schedule:
         """
         self._go_on()
         while self._busy and not self.is_late:
-            done, _ = wait(self._busy, timeout=self._patience(), return_when=FIRST_COMPLETED)
+            with self._waiting():
+                done, _ = wait(self._busy, timeout=self._patience(), return_when=FIRST_COMPLETED)
             news, fault = [], None
             for future in done:
                 try:

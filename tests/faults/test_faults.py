@@ -81,8 +81,9 @@ def notes(folder, status="FINISHED"):
 
 
 def has_begun(folder):
-    """Tell whether both trials have a checkpoint."""
-    return len(list(folder.glob("runs/small/checkpoints/*.pt"))) == 2
+    """Tell whether both trials have a checkpoint, and the study its plan: training begins before the record."""
+    n_kept = len(list(folder.glob("runs/small/checkpoints/*.pt")))
+    return n_kept == 2 and any(folder.glob("runs/artifacts/*/*/artifacts/plan.json"))
 
 
 def is_noted(folder):
