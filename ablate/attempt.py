@@ -216,11 +216,6 @@ def advance(
     return run
 
 
-def forget() -> None:
-    """Let go of the attempt that this process is at."""
-    _under_way.clear()
-
-
 def _begin(job: Job, trial: Trial, name: str, *, costed: bool) -> Attempt:
     """Start a trial, or take it up where its checkpoint has it."""
     started, clock = time.time(), time.perf_counter()

@@ -14,14 +14,14 @@ from torch import nn
 from torch.optim import SGD
 
 from ablate import build, cost, data
-from ablate.attempt import advance, device, forget, network, note, samples, start, starting_network, training
+from ablate.attempt import advance, device, network, note, samples, start, starting_network, training
 from ablate.errors import AblateError
 from ablate.job import Inspection, Job
 from ablate.study import Cost, Setting, Study, Trial
 from ablate.tasks.classification import Samples
 from ablate.train import train
 
-__all__ = ["advance", "forget", "inspect", "latencies", "prepare", "probe", "smoke"]
+__all__ = ["advance", "inspect", "latencies", "prepare", "probe", "smoke"]
 
 
 def _available(where: torch.device) -> bool:
