@@ -1,5 +1,6 @@
 """Where work is done: a process of its own for each lane, or this process."""
 
+import gc
 import importlib
 import os
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -74,16 +75,19 @@ class Lane:
 
     def submit(self, name: str, *arguments: Any, **options: Any) -> Future[Any]:
         """Run a function of `ablate.worker` and return its future."""
+        return self._submit(_call, name, *arguments, **options)
+
+    def _submit(self, call: Callable[..., Any], name: str, *arguments: Any, **options: Any) -> Future[Any]:
         if self._executor is not None:
             try:
-                future: Future[Any] = self._executor.submit(_call, name, *arguments, **options)
+                future: Future[Any] = self._executor.submit(call, name, *arguments, **options)
             except BrokenProcessPool:  # it died while it had nothing to do
                 self.renew()
-                future = self._executor.submit(_call, name, *arguments, **options)
+                future = self._executor.submit(call, name, *arguments, **options)
             return future
         future = Future()
         try:
-            future.set_result(_call(name, *arguments, **options))
+            future.set_result(call(name, *arguments, **options))
         except Exception as error:  # noqa: BLE001  # a future carries it to whoever asks
             future.set_exception(error)
         return future
@@ -101,7 +105,7 @@ class Lane:
 
     def start(self, name: str, *arguments: Any) -> Future[Any]:
         """Submit what a new process does first; until it is done the lane is not ready."""
-        self._ready = self.submit(name, *arguments)
+        self._ready = self._submit(_first if self.is_process else _call, name, *arguments)
         return self._ready
 
     @property
@@ -163,6 +167,17 @@ def default_workers(device: str) -> int:
 
 def _call(name: str, *arguments: Any, **options: Any) -> Any:
     return getattr(importlib.import_module("ablate.worker"), name)(*arguments, **options)
+
+
+def _first(name: str, *arguments: Any) -> Any:
+    """Do what a new process does first; no search for garbage need look again at what that has imported.
+
+    loky makes a process search after every task of a second or more; torch's objects alone take it 0.14 s.
+    """
+    try:
+        return _call(name, *arguments)
+    finally:
+        gc.freeze()
 
 
 def _prepare(parent: int) -> None:

@@ -1,5 +1,6 @@
 """The scheduler with real worker processes and training functions that behave badly; nothing is recorded here."""
 
+import gc
 import os
 import signal
 import time
@@ -250,6 +251,15 @@ def test_a_trial_that_writes_to_its_data_fails_and_the_others_see_them_whole(sch
 
     assert "changed its data in place" in runs["se", 0].error
     assert runs["eca", 0].curves == runs["none", 0].curves
+
+
+def test_what_a_worker_has_imported_at_its_start_is_not_searched_for_garbage_after_every_step(schedule):
+    def counting(network, data, recipe, seed, resume=None):
+        yield Progress(1, {"accuracy": 0.5, "spared": gc.get_freeze_count(), "searched": len(gc.get_objects())}, {})
+
+    (run,) = schedule(counting, workers=1, seeds=(0,), agenda=lambda trials: Fixed(trials[:1])).runs()
+
+    assert run.curves["spared"][0] > 5 * run.curves["searched"][0] > 0
 
 
 def test_a_deadline_ends_the_runs_and_winding_down_tells_of_what_was_under_way(schedule):
