@@ -162,10 +162,12 @@ class Remember(nn.Module):
 
 
 def test_evaluation_sees_every_test_image_once_in_evaluation_mode_without_gradients(monkeypatch):
-    monkeypatch.setattr(classification, "EVALUATION_BATCH", 2)
+    given = samples()
+    monkeypatch.setattr(classification, "CPU_PIXELS", 2 * given.test_inputs[0, 0].numel())
+    monkeypatch.setattr(classification, "FEWEST_IMAGES", 1)
     network = Remember()
 
-    scores = evaluate(network, samples())
+    scores = evaluate(network, given)
 
     assert network.asked == [(2, False, False), (2, False, False), (1, False, False)]
     assert scores["accuracy"] == pytest.approx(3 / 5)
