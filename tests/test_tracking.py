@@ -132,8 +132,8 @@ def test_a_curve_longer_than_a_call_may_be_is_recorded_whole(place):
     curve = [i / 3000 for i in range(3000)]
     write(records, study, run_of(trials_of(study)[0], scores=curve))
 
-    (_, found) = records.curves(["none 0"], "accuracy", share=False)["none 0"]
-    assert found == curve
+    (found,) = records.selected("accuracy", held_out=False)
+    assert found.curves["accuracy"] == curve
 
 
 def test_what_is_written_twice_is_there_once(place):
@@ -306,11 +306,6 @@ def test_complete_runs_of_other_studies_count_where_that_is_asked_for(place):
         identity: scores["accuracy"] for identity, scores in records.completed(identities(trials), share=True).items()
     } == {trials[0].identity: 0.1, trials[2].identity: 0.3}
     assert records.completed([], share=True) == {}
-    assert records.curves(identities(trials), "accuracy", share=True) == {
-        trials[0].identity: (RunState.COMPLETE, [0.1]),
-        trials[1].identity: (RunState.PRUNED, [0.5, 0.6, 0.7]),
-        trials[2].identity: (RunState.COMPLETE, [0.3]),
-    }
     frame, n_stale = records.frame()
     assert frame[["setting", "seed", "state"]].to_numpy().tolist() == [
         ["none", 0, "complete"], ["none", 1, "complete"], ["se", 0, "failed"],

@@ -217,15 +217,6 @@ class Records:
         return {identity: row.metrics for identity, row in self._counting(identities, share=share).items()}
 
     @speaking
-    def curves(
-        self, identities: Collection[str], metric: str, *, share: bool
-    ) -> dict[str, tuple[RunState, list[float]]]:
-        """Return state and curve of complete and pruned runs, by identity; arguments as for `completed`."""
-        rows = self._counting(identities, share=share, pruned=True)
-        histories = self._rows.histories([row.run_id for row in rows.values()], metric)
-        return {identity: (row.state, [value for _, value in histories[row.run_id]]) for identity, row in rows.items()}
-
-    @speaking
     def selected(self, metric: str, *, held_out: bool = True) -> list[Attempt]:
         """Return the attempts of this study that have ended and were made by this version of torch, the earliest first.
 
@@ -330,18 +321,13 @@ class Records:
         number = self._number()
         return [] if number is None else self._rows.trials([number], wanted, metrics=metrics, params=params)
 
-    def _counting(self, identities: Collection[str], *, share: bool, pruned: bool = False) -> dict[str, Row]:
+    def _counting(self, identities: Collection[str], *, share: bool) -> dict[str, Row]:
         """Return for each trial the run that counts: a complete one, of this study where there is one, the first."""
         wanted = set(identities)
         own = self._number()
         experiments = self._ledger.store.experiments() if share else {own: ""} if own else {}
-        rows = self._rows.trials(
-            list(experiments),
-            lambda row: (
-                row.identity in wanted and (row.counts or (pruned and row.is_ours and row.state is RunState.PRUNED))
-            ),
-        )
-        rows.sort(key=lambda row: (row.state is not RunState.COMPLETE, row.experiment != own))
+        rows = self._rows.trials(list(experiments), lambda row: row.identity in wanted and row.counts)
+        rows.sort(key=lambda row: row.experiment != own)
         return {row.identity: row for row in reversed(rows)}
 
     def _number(self) -> str | None:
