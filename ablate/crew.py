@@ -1,5 +1,6 @@
 """The workers of a call: they look at the study and make themselves ready before anything trains."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ def crew(n: int, job: Job) -> Iterator[tuple[list[Lane], Callable[[], Inspection
 
     Yields the workers, and what waits for the inspection and raises a StudyError with all that it has found.
     """
+    before = pool.semaphores(os.getpid())
     lanes = pool.lanes(n, pin=job.study.device in ("auto", "cuda"))
 
     def inspection() -> Inspection:
@@ -42,3 +44,4 @@ def crew(n: int, job: Job) -> Iterator[tuple[list[Lane], Callable[[], Inspection
     finally:
         for lane in lanes:
             lane.kill()
+        pool.await_release(before)

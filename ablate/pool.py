@@ -32,6 +32,8 @@ ENVIRONMENT = {
 
 # After this long without work a process ends by itself.
 IDLE_SECONDS = 120
+# How long at most to wait for what a lane leaves behind.
+RELEASE_SECONDS = 0.5
 # How often a worker looks whether its parent is still there.
 WATCH_SECONDS = 0.5
 
@@ -138,10 +140,28 @@ def lanes(n: int, *, pin: bool) -> list[Lane]:
     return [Lane({"CUDA_VISIBLE_DEVICES": names[i % len(names)]} if names else {}) for i in range(n)]
 
 
+def semaphores(pid: int) -> set[Path]:
+    """Return the semaphores of a process's lanes, where they are files (Linux)."""
+    return set(Path("/dev/shm").glob(f"sem.loky-{pid}-*"))  # noqa: S108  # where Linux keeps them
+
+
 def sweep(pid: int) -> None:
     """Remove the semaphores of workers whose whole process group was killed: on Linux they outlive it."""
-    for path in Path("/dev/shm").glob(f"sem.loky-{pid}-*"):  # noqa: S108  # where Linux keeps them
+    for path in semaphores(pid):
         path.unlink(missing_ok=True)
+
+
+def await_release(before: set[Path]) -> None:
+    """Wait until threads of loky have removed the semaphores of lanes that were killed: a few milliseconds.
+
+    Whoever is killed meanwhile still holds its lease, so that the next one knows whose to sweep.
+
+    Args:
+        before: semaphores of this process that are none of theirs.
+    """
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while semaphores(os.getpid()) - before and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def gpus() -> list[str]:

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +96,23 @@ def test_in_this_process_an_error_reaches_whoever_asks(lanes):
     with pytest.raises(AttributeError):
         lane.submit("no such function").result()
     assert not lane.is_process
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="semaphores are no files here")
+def test_what_lanes_leave_behind_is_waited_for_until_it_is_gone_and_not_for_ever(monkeypatch):
+    mine, foreign = (Path(f"/dev/shm/sem.loky-{os.getpid()}-{name}") for name in ("mine", "foreign"))
+    foreign.touch()
+    before = pool.semaphores(os.getpid())
+    mine.touch()
+    later = threading.Timer(0.1, mine.unlink)
+    later.start()
+
+    pool.await_release(before)
+
+    assert before == {foreign} == pool.semaphores(os.getpid())
+    later.join()
+
+    monkeypatch.setattr(pool, "RELEASE_SECONDS", 0.05)
+    pool.await_release(set())
+    pool.sweep(os.getpid())
+    assert pool.semaphores(os.getpid()) == set()

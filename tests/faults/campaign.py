@@ -66,6 +66,7 @@ class Round:
     def __init__(self, folder, bug=None):
         self.folder = folder
         self.late_kills = 0
+        self.calls = []  # how each ended, for whoever asks how something came to be left over
         (folder / "notes").mkdir(parents=True)
         (folder / "tmp").mkdir()
         (folder / "small.yml").write_text(STUDY, "utf-8")
@@ -96,6 +97,14 @@ class Round:
     def output(self):
         """Return the last lines that its calls printed."""
         return "\n".join((self.folder / "output").read_text("utf-8").splitlines()[-30:])
+
+    def ending(self, pid, code):
+        """Say how a call has ended: its phase, who holds the lease now, and how many semaphores it has left."""
+        note, lease = self.folder / "notes" / str(pid), self.folder / "runs" / "small" / "lease.json"
+        phase = PHASES[note.read_bytes()[0]] if note.exists() else "before its import"
+        holder = lease.read_text("utf-8") if lease.exists() else "nobody"
+        n_left = len(list(Path("/dev/shm").glob(f"sem.loky-{pid}-*")))
+        return f"{pid} ended with {code} in {phase}; lease: {holder}; semaphores: {n_left}"
 
     def ledger(self):
         """Return what the processes wrote down, as lists of words."""
@@ -183,7 +192,7 @@ class Round:
             *(path for note in (self.folder / "notes").iterdir() for path in Path("/dev/shm").glob(f"sem.loky-{note.stem}-*")),
         ]  # fmt: skip
         if left:
-            yield f"left over: {', '.join(map(str, left))}"
+            yield "\n".join([f"left over: {', '.join(map(str, left))}", *self.calls])
         deadline = time.monotonic() + 5
         while (orphans := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -255,6 +264,7 @@ class Campaign:
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
+            round_.calls.append(round_.ending(process.pid, process.wait()))
             self._see_off(round_)
 
     def _aim(self, round_, *, starting, worker=True):
