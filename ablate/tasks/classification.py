@@ -13,7 +13,7 @@ from blocks.catalogue import register
 
 # Test images go through the network in batches of so many pixels: on the CPU what a layer has written should still be in
 # the cache when the next one reads it (measured on one core: 28×28 is fastest in batches of 64 to 125 images, 8×8 in
-# batches of 500 to 1,000); an accelerator wants more at once.
+# batches of 500 to 1,000). An accelerator wants more at once; how much is a guess, for want of one to measure on.
 CPU_PIXELS, ACCELERATOR_PIXELS, FEWEST_IMAGES = 2**16, 2**20, 32
 
 
