@@ -178,7 +178,14 @@ def _end(study: "Study", place: "Place", outcome: "Outcome") -> None:
             f"{study.path} was edited while it ran: what ran is what it said before; the same command runs the rest",
             error=True,
         )
-    if outcome.n_waiting or outcome.is_edited:
+    if outcome.n_restarted:
+        n = outcome.n_restarted
+        _say(
+            f"{n} {'trial' if n == 1 else 'trials'} that had begun started again, as checkpoints are gone from "
+            f"{(place.folder_of(study.name) / 'checkpoints').as_posix()}; what is recorded is right",
+            error=True,
+        )
+    if outcome.n_waiting or outcome.is_edited or outcome.n_restarted:
         sys.exit(2)
     if outcome.failed:
         sys.exit(1)

@@ -38,6 +38,7 @@ class Outcome:
         is_stopped: whether it stopped because its time was over.
         n_waiting: runs that a store which is away has not taken yet; they wait on the disk.
         is_edited: whether the study file now says something else than what was run.
+        n_restarted: trials that had begun earlier and started again, because their checkpoints were gone.
     """
 
     n_planned: int
@@ -46,6 +47,7 @@ class Outcome:
     is_stopped: bool = False
     n_waiting: int = 0
     is_edited: bool = False
+    n_restarted: int = 0
 
     @property
     def failed(self) -> list[Run]:

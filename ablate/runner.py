@@ -295,11 +295,13 @@ class _Call:
         records.planned(self._study, self._course.plan, self._course.trials, self._course.selected)
 
     def _miss_checkpoints(self, interrupted: Mapping[str, int]) -> None:
-        """Say which trials start again although they had begun, because there is nothing to go on from."""
+        """Say which trials start again although they had begun, because somebody has removed what they went on from."""
+        complete = self._course.complete or {}  # in another study too
         for trial in () if self._job.training else self._course.trials:
-            epoch = interrupted.get(trial.identity, 0)
+            epoch = 0 if trial.identity in complete else interrupted.get(trial.identity, 0)
             path = self._folder / "checkpoints" / f"{trial.identity}.pt"
             if epoch and not path.is_file():
+                self._outcome.n_restarted += 1
                 self._say(
                     f"{trial.setting.label}, seed {trial.seed}: it had come to epoch {epoch}, but its checkpoint is "
                     f"gone ({path.as_posix()}): it starts again"

@@ -298,6 +298,25 @@ def test_runs_that_a_killed_parent_left_open_are_closed_as_killed_and_done_again
     assert frame["state"].value_counts().to_dict() == {"complete": 6, "killed": 1}
 
 
+def test_an_interrupted_trial_that_another_study_has_completed_misses_no_checkpoint(study, runs):
+    import mlflow
+
+    text = STUDY.replace("epochs: 3", "epochs: 4").replace(", eca]", "]").replace("seeds: 2", "seeds: 1")
+    text = text.replace("share: false", "")
+    first, second = (study(text, name=name) for name in ("interrupted", "another"))
+    runner.run_study(first, Place(runs), workers=0)
+    client = mlflow.MlflowClient(tracking_uri=Place(runs).address)
+    experiment = client.get_experiment_by_name(first.name)
+    record = client.search_runs([experiment.experiment_id], "tags.`ablate.kind` = 'trial'")[0]
+    client.update_run(record.info.run_id, status="KILLED")
+    assert len(runner.run_study(second, Place(runs), workers=0).runs) == 1
+
+    outcome = runner.run_study(study(text.replace("seeds: 1", "seeds: 2"), "interrupted"), Place(runs), workers=0)
+
+    assert len(outcome.runs) == 2
+    assert outcome.n_restarted == 0
+
+
 def test_a_run_deleted_in_mlflow_is_simply_run_again(study, runs):
     import mlflow
 

@@ -222,6 +222,16 @@ def test_beginning_closes_what_a_killed_parent_left_and_says_how_far_it_had_come
     assert sorted(record.info.status for record in in_mlflow(place)[1]) == ["FAILED", "FINISHED", *3 * ["KILLED"]]
 
 
+def test_a_trial_that_failed_after_it_was_killed_is_not_one_that_was_interrupted(place):
+    study = study_of()
+    records = begun(place, study)
+    first, second, *_ = trials_of(study)
+    write(records, study, run_of(first, RunState.KILLED), run_of(first, RunState.FAILED, scores=(0.1,)))
+    write(records, study, run_of(second, RunState.FAILED), run_of(second, RunState.KILLED, scores=(0.1, 0.2)))
+
+    assert Records(place, "one").begin(study) == {second.identity: 2}
+
+
 def test_a_record_that_a_lost_answer_left_twice_is_removed(place):
     study = study_of()
     records = begun(place, study)

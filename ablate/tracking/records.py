@@ -95,7 +95,7 @@ class Records:
         What its spool holds must have been written before.
 
         Returns:
-            For each trial that was killed and has no complete run, the last epoch that is recorded.
+            For each trial whose last attempt was killed, and which has no complete run, the last epoch that is recorded.
         """
         number = self._ledger.open()
         self._circumstances = entries.circumstances(hardware)
@@ -117,6 +117,10 @@ class Records:
         rows = self._own(metrics=False)
         ended = {row.tags.get("ablate.attempt") for row in rows if row.state is not RunState.RUNNING}
         complete = {row.identity for row in rows if row.counts}
+        failed: dict[str, int] = {}  # when the last attempt began that came to its own end
+        for row in rows:
+            if row.state in (RunState.FAILED, RunState.PRUNED):
+                failed[row.identity] = max(failed.get(row.identity, 0), row.started)
         killed = {}
         for row in rows:
             if row.state not in (RunState.RUNNING, RunState.KILLED):
@@ -126,7 +130,7 @@ class Records:
                 continue
             if row.state is RunState.RUNNING:
                 self._client.set_terminated(row.run_id, "KILLED")
-            if row.identity not in complete:
+            if row.identity not in complete and row.started > failed.get(row.identity, -1):
                 killed[row.run_id] = row.identity
         epochs = dict.fromkeys(killed.values(), 0)
         for run_id, points in self._rows.histories(killed, metric).items():

@@ -282,10 +282,12 @@ def test_a_deleted_folder_of_checkpoints_is_named_and_its_trials_start_again(tmp
     folder = interrupted(written(tmp_path, LONG), is_noted)
     shutil.rmtree(folder / "runs" / "small" / "checkpoints")
 
-    interrupted(folder, has_begun)
+    output = run(folder, "--stop-after", "10s", expect=2)
 
     said = r"(none|se), seed 0: it had come to epoch \d+, but its checkpoint is gone \(runs/small/checkpoints/\w+\.pt\)"
-    assert set(re.findall(said, (folder / "output").read_text("utf-8"))) == {"none", "se"}
+    assert set(re.findall(said, output)) == {"none", "se"}
+    assert "2 trials that had begun started again, as checkpoints are gone from runs/small/checkpoints" in output
+    assert {status for _, status in states(folder)} == {"KILLED"}
 
 
 @pytest.mark.slow
