@@ -181,7 +181,7 @@ def _end(study: "Study", place: "Place", outcome: "Outcome") -> None:
     if outcome.n_restarted:
         n = outcome.n_restarted
         _say(
-            f"{n} {'trial' if n == 1 else 'trials'} that had begun started again, as checkpoints are gone from "
+            f"{n} {'trial' if n == 1 else 'trials'} that had begun started again, as checkpoints are missing in "
             f"{(place.folder_of(study.name) / 'checkpoints').as_posix()}; what is recorded is right",
             error=True,
         )

@@ -304,7 +304,7 @@ class _Call:
                 self._outcome.n_restarted += 1
                 self._say(
                     f"{trial.setting.label}, seed {trial.seed}: it had come to epoch {epoch}, but its checkpoint is "
-                    f"gone ({path.as_posix()}): it starts again"
+                    f"missing ({path.as_posix()}): it starts again"
                 )
 
     def _measure_latencies(self, records: "Records") -> None:

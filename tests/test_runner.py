@@ -308,7 +308,9 @@ def test_an_interrupted_trial_that_another_study_has_completed_misses_no_checkpo
     client = mlflow.MlflowClient(tracking_uri=Place(runs).address)
     experiment = client.get_experiment_by_name(first.name)
     record = client.search_runs([experiment.experiment_id], "tags.`ablate.kind` = 'trial'")[0]
-    client.update_run(record.info.run_id, status="KILLED")
+    parent = client.search_runs([experiment.experiment_id], "tags.`ablate.kind` = 'study'")[0]
+    for one in (record, parent):
+        client.update_run(one.info.run_id, status="KILLED")
     assert len(runner.run_study(second, Place(runs), workers=0).runs) == 1
 
     outcome = runner.run_study(study(text.replace("seeds: 1", "seeds: 2"), "interrupted"), Place(runs), workers=0)

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,8 @@ class Records:
         What its spool holds must have been written before.
 
         Returns:
-            For each trial whose last attempt was killed, and which has no complete run, the last epoch that is recorded.
+            For each trial that was interrupted, the last epoch that is recorded: its last attempt was killed, it has no
+            complete run, and the study has not run to its end since, which leaves nothing to go on from.
         """
         number = self._ledger.open()
         self._circumstances = entries.circumstances(hardware)
@@ -105,22 +107,22 @@ class Records:
             **self._circumstances, **dict(study.tags),
         }  # fmt: skip
         parent = self._ledger.parent
+        was_finished = parent is not None and parent.info.status == "FINISHED"
         if parent is None:
             parent = self._ledger.parent = self._client.create_run(number, run_name=study.name, tags=tags)
         else:
             self._client.log_batch(parent.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
             self._client.update_run(parent.info.run_id, status="RUNNING")
         self._ledger.put(parent, f"{study.name}.yml", study.text.encode())
-        return self._close_orphans(study.metric.name)
+        interrupted = self._close_orphans(study.metric.name)
+        return {} if was_finished else interrupted
 
     def _close_orphans(self, metric: str) -> dict[str, int]:
-        rows = self._own(metrics=False)
+        rows = sorted(self._own(metrics=False), key=attrgetter("started"))
         ended = {row.tags.get("ablate.attempt") for row in rows if row.state is not RunState.RUNNING}
         complete = {row.identity for row in rows if row.counts}
-        failed: dict[str, int] = {}  # when the last attempt began that came to its own end
-        for row in rows:
-            if row.state in (RunState.FAILED, RunState.PRUNED):
-                failed[row.identity] = max(failed.get(row.identity, 0), row.started)
+        # Of each trial, when its last attempt began that ended by itself.
+        gave_up = {row.identity: row.started for row in rows if row.state in (RunState.FAILED, RunState.PRUNED)}
         killed = {}
         for row in rows:
             if row.state not in (RunState.RUNNING, RunState.KILLED):
@@ -130,7 +132,7 @@ class Records:
                 continue
             if row.state is RunState.RUNNING:
                 self._client.set_terminated(row.run_id, "KILLED")
-            if row.identity not in complete and row.started > failed.get(row.identity, -1):
+            if row.identity not in complete and row.started > gave_up.get(row.identity, -1):
                 killed[row.run_id] = row.identity
         epochs = dict.fromkeys(killed.values(), 0)
         for run_id, points in self._rows.histories(killed, metric).items():
