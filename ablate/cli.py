@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from ablate.place import Place
     from ablate.progress import Outcome, Progress
@@ -158,33 +158,16 @@ def _smoke(study: "Study", workers: int) -> None:
 
 def _end(study: "Study", place: "Place", outcome: "Outcome") -> None:
     """Say what a user must know in the end, and leave with the exit code that says it to a script."""
+    from ablate import display
+
     if outcome.is_stopped:
         n_done = outcome.n_already_complete + sum(run.state == "complete" for run in outcome.runs)
         _say(
             f"Stopped, as its time was over: {n_done}/{outcome.n_planned} trials are complete, and the same command goes "
             "on from there."
         )
-    if outcome.failed:
-        n = len(outcome.failed)
-        _say(f"{n} {'trial' if n == 1 else 'trials'} failed; see: ablate status {study.name}", error=True)
-    if outcome.n_waiting:
-        _say(
-            f"{place.address} is away: {outcome.n_waiting} runs wait in "
-            f"{(place.folder_of(study.name) / 'spool').as_posix()}; the same command records them when it is back",
-            error=True,
-        )
-    if outcome.is_edited:
-        _say(
-            f"{study.path} was edited while it ran: what ran is what it said before; the same command runs the rest",
-            error=True,
-        )
-    if outcome.n_restarted:
-        n = outcome.n_restarted
-        _say(
-            f"{n} {'trial' if n == 1 else 'trials'} that had begun started again, as checkpoints are missing in "
-            f"{(place.folder_of(study.name) / 'checkpoints').as_posix()}; what is recorded is right",
-            error=True,
-        )
+    for sentence in display.concerns(study, place, outcome):
+        _say(sentence, error=True)
     if outcome.n_waiting or outcome.is_edited or outcome.n_restarted:
         sys.exit(2)
     if outcome.failed:
@@ -209,40 +192,7 @@ def plan(study: str, workers: int | None, tracking: str | None) -> None:
     content = _read(study)
     n_workers = pool.default_workers(content.device) if workers is None else workers
     ahead = forecast(content, _place(tracking))
-    _say(f"Study {content.name}: {content.question}".rstrip(": "))
-    _say(f"Network {_described(content.network)}; data {_described(content.data)}; metric {content.metric.name}.")
-    left = [f"{name} {default}" for name, default in _defaults(content).items()]
-    _say(f"Slots left at the network's default: {', '.join(left) or 'none'}.")
-    given = {f"recipe.{name}" for name in content.reference.of("recipe")}
-    recipe = (f"{k} {v}" for k, v in vars(content.recipe).items() if v is not None and f"recipe.{k}" not in given)
-    _say(f"Recipe: {', '.join(recipe)}.")
-    _say(f"Design {content.design.rule}: {ahead.plan.estimand}.")
-    _say("")
-    rows = [("setting", "compared with", "parameters", "MACs", "s/trial", "waiting")]
-    for setting in ahead.plan.settings:
-        cost = ahead.costs[setting.label]
-        waiting = sum(trial.setting == setting for trial in ahead.waiting)
-        rows.append(
-            (setting.label, ahead.plan.against.get(setting.label, "(reference)"), f"{cost.params:,}",
-             f"{cost.macs:,}", f"{ahead.seconds[setting.label]:.1f}", f"{waiting}/{len(content.seeds)}")
-        )  # fmt: skip
-    _say(_columns(rows))
-    _say("")
-    with_workers = f"with {n_workers} {'worker' if n_workers == 1 else 'workers'}, by a timed probe"
-    time = f"about {display.duration(60 * ahead.minutes(n_workers))} {with_workers}"
-    search = content.design.search
-    if search is not None:
-        _say(
-            f"Above, each choice alone. The search proposes {search.settings} settings on {len(content.seeds)} seeds, scored "
-            f"on held-out training images, and confirms {search.top} of them and the reference on "
-            f"{len(search.confirm_seeds)} others: at most {ahead.n_searched} trials, {time}."
-        )
-        return
-    _say(
-        f"{len(ahead.plan.settings)} settings × {len(content.seeds)} seeds = {len(ahead.trials)} trials; "
-        f"{len(ahead.trials) - len(ahead.waiting)} complete; the other {len(ahead.waiting)} take {time}."
-    )
-    for line in display.stale(ahead.stale):
+    for line in display.ahead(content, ahead, n_workers):
         _say(line)
 
 
@@ -255,13 +205,13 @@ def status(study: str, tracking: str | None) -> None:
     \b
     Example: ablate status attention
     """
-    from ablate import summary
+    from ablate import display, summary
 
     place = _place(tracking)
     counts = summary.status(place, _name(study))
     searches = any(count.pruned for count in counts)
     heads = ("setting", "complete", *(("pruned",) if searches else ()), "failed", "missing")
-    _say(_columns([heads, *(tuple(str(getattr(count, head)) for head in heads) for count in counts)]))
+    _say(display.columns([heads, *(tuple(str(getattr(count, head)) for head in heads) for count in counts)]))
     for count in counts:
         for seed, error in count.errors.items():
             _say(f"{count.setting}, seed {seed}: {error}")
@@ -354,21 +304,14 @@ def blocks(slot: str | None) -> None:
     \b
     Example: ablate blocks attention
     """
+    from ablate import display
     from blocks import catalogue
 
     known = catalogue.read("blocks", "ablate.data", "ablate.tasks")
     if slot is not None and slot not in known.slots():
         raise catalogue.CatalogueError(catalogue.unknown("slot", slot, known.slots()))
-    for name in [slot] if slot else known.slots():
-        _say(f"{name}")
-        for entry in known.entries(name):
-            options = ", ".join(f"{o.name}={'?' if o.required else _value(o.default)}" for o in entry.options.values())
-            _say(f"  {entry.name}{f'({options})' if options else ''}")
-            _say(f"      {entry.summary}")
-            if entry.paper:
-                _say(f"      {entry.paper}")
-            if entry.slots:
-                _say(f"      slots: {', '.join(f'{k} (default {v})' for k, v in entry.slots.items())}")
+    for line in display.entries(known, [slot] if slot else known.slots()):
+        _say(line)
 
 
 # -- glue --------------------------------------------------------------------------------------------------------
@@ -389,33 +332,6 @@ def _place(tracking: str | None) -> "Place":
 def _name(study: str) -> str:
     """Return the name of a study given by name or by file; a file may say another name than its own."""
     return _read(study).name if study.endswith((".yml", ".yaml")) else study
-
-
-def _defaults(study: "Study") -> dict[str, str]:
-    """Return the slots of the network that the study does not name, with what fills them."""
-    from blocks import catalogue
-
-    slots = catalogue.read("blocks", "ablate.data", "ablate.tasks").find("network", str(study.network.name)).slots
-    return {name: default for name, default in slots.items() if name not in {slot.name for slot in study.slots}}
-
-
-def _described(choice: Any) -> str:
-    options = ", ".join(f"{name} {_value(value)}" for name, value in choice.options if value is not None)
-    return f"{choice.label} ({options})" if options else str(choice.label)
-
-
-def _value(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool | None) else str(value)
-
-
-def _columns(rows: "Sequence[tuple[str, ...]]") -> str:
-    """Align rows of text; the first column to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    left = [all(not row[i][:1].isdigit() for row in rows[1:]) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(c.ljust(w) if flush else c.rjust(w) for c, w, flush in zip(row, widths, left, strict=True)).rstrip()
-        for row in rows
-    )
 
 
 @contextmanager

@@ -1,13 +1,16 @@
-"""What is said on a terminal, in characters that it can show."""
+"""What is said on a terminal, and in characters that it can show."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from ablate.progress import Progress
-from ablate.study import Metric, RunState
+from ablate.progress import Outcome, Progress
+from ablate.study import Choice, Metric, RunState, Study
+from blocks import catalogue
 
 if TYPE_CHECKING:
+    from ablate.forecast import Forecast
+    from ablate.place import Place
     from ablate.tracking import Stale
 
 # What a terminal without the sign reads instead; chosen so that a table keeps its meaning.
@@ -88,3 +91,99 @@ def stale(runs: "Sequence[Stale]") -> Iterator[str]:
     for reason, trials in by_reason.items():
         some = ", ".join(trials[:2]) + (", ..." if len(trials) > 2 else "")
         yield f"{len(trials)} earlier {'run is' if len(trials) == 1 else 'runs are'} stale ({some}): changed: {reason}"
+
+
+def concerns(study: Study, place: "Place", outcome: Outcome) -> Iterator[str]:
+    """Say what a user must know of a study that has been run."""
+    folder = place.folder_of(study.name)
+    if outcome.failed:
+        n = len(outcome.failed)
+        yield f"{n} {'trial' if n == 1 else 'trials'} failed; see: ablate status {study.name}"
+    if outcome.n_waiting:
+        yield (
+            f"{place.address} is away: {outcome.n_waiting} runs wait in {(folder / 'spool').as_posix()}; "
+            "the same command records them when it is back"
+        )
+    if outcome.is_edited:
+        yield f"{study.path} was edited while it ran: what ran is what it said before; the same command runs the rest"
+    if outcome.n_restarted:
+        n = outcome.n_restarted
+        yield (
+            f"{n} {'trial' if n == 1 else 'trials'} that had begun started again, as checkpoints are missing in "
+            f"{(folder / 'checkpoints').as_posix()}; what is recorded is right"
+        )
+
+
+def ahead(study: Study, forecast: "Forecast", workers: int) -> Iterator[str]:
+    """Say what a study would train, and how long it would take."""
+    yield f"Study {study.name}: {study.question}".rstrip(": ")
+    yield f"Network {_described(study.network)}; data {_described(study.data)}; metric {study.metric.name}."
+    left = [f"{name} {default}" for name, default in _defaults(study).items()]
+    yield f"Slots left at the network's default: {', '.join(left) or 'none'}."
+    given = {f"recipe.{name}" for name in study.reference.of("recipe")}
+    recipe = (f"{k} {v}" for k, v in vars(study.recipe).items() if v is not None and f"recipe.{k}" not in given)
+    yield f"Recipe: {', '.join(recipe)}."
+    yield f"Design {study.design.rule}: {forecast.plan.estimand}."
+    rows = [("setting", "compared with", "parameters", "MACs", "s/trial", "waiting")]
+    for setting in forecast.plan.settings:
+        cost = forecast.costs[setting.label]
+        waiting = sum(trial.setting == setting for trial in forecast.waiting)
+        rows.append(
+            (setting.label, forecast.plan.against.get(setting.label, "(reference)"), f"{cost.params:,}",
+             f"{cost.macs:,}", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{len(study.seeds)}")
+        )  # fmt: skip
+    yield f"\n{columns(rows)}\n"
+    with_workers = f"with {workers} {'worker' if workers == 1 else 'workers'}, by a timed probe"
+    time = f"about {duration(60 * forecast.minutes(workers))} {with_workers}"
+    search = study.design.search
+    if search is not None:
+        yield (
+            f"Above, each choice alone. The search proposes {search.settings} settings on {len(study.seeds)} seeds, scored "
+            f"on held-out training images, and confirms {search.top} of them and the reference on "
+            f"{len(search.confirm_seeds)} others: at most {forecast.n_searched} trials, {time}."
+        )
+        return
+    yield (
+        f"{len(forecast.plan.settings)} settings × {len(study.seeds)} seeds = {len(forecast.trials)} trials; "
+        f"{len(forecast.trials) - len(forecast.waiting)} complete; the other {len(forecast.waiting)} take {time}."
+    )
+    yield from stale(forecast.stale)
+
+
+def _defaults(study: Study) -> dict[str, str]:
+    """Return the slots of the network that the study does not name, with what fills them."""
+    slots = catalogue.read("blocks", "ablate.data", "ablate.tasks").find("network", str(study.network.name)).slots
+    return {name: default for name, default in slots.items() if name not in {slot.name for slot in study.slots}}
+
+
+def _described(choice: Choice) -> str:
+    options = ", ".join(f"{name} {_value(value)}" for name, value in choice.options if value is not None)
+    return f"{choice.label} ({options})" if options else str(choice.label)
+
+
+def entries(known: "catalogue.Catalogue", slots: Iterable[str]) -> Iterator[str]:
+    """Say what may fill each slot, with paper and options."""
+    for slot in slots:
+        yield slot
+        for entry in known.entries(slot):
+            options = ", ".join(f"{o.name}={'?' if o.required else _value(o.default)}" for o in entry.options.values())
+            yield f"  {entry.name}{f'({options})' if options else ''}"
+            yield f"      {entry.summary}"
+            if entry.paper:
+                yield f"      {entry.paper}"
+            if entry.slots:
+                yield f"      slots: {', '.join(f'{k} (default {v})' for k, v in entry.slots.items())}"
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
+
+
+def columns(rows: "Sequence[tuple[str, ...]]") -> str:
+    """Align rows of text; the first column to the left, numbers to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    left = [all(not row[i][:1].isdigit() for row in rows[1:]) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(c.ljust(w) if flush else c.rjust(w) for c, w, flush in zip(row, widths, left, strict=True)).rstrip()
+        for row in rows
+    )

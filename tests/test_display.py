@@ -1,12 +1,19 @@
 import io
+from pathlib import Path
 
 import pytest
 
-from ablate import display
-from ablate.progress import Progress
+from ablate import config, display
+from ablate.place import Place
+from ablate.progress import Outcome, Progress
 from ablate.study import Choice, Metric, Run, RunState, Setting, Trial
 
 ACCURACY = Metric("accuracy", unit="fraction")
+
+
+@pytest.fixture
+def tiny():
+    return config.read_study("tiny")
 
 
 def stream(encoding):
@@ -52,3 +59,26 @@ def test_durations_read_as_people_say_them(seconds, shown):
 
 def test_a_score_that_is_no_fraction_is_not_shown_in_percent():
     assert display.score(0.12345, Metric("loss", higher_is_better=False)) == "0.1235"
+
+
+def test_nothing_is_said_of_a_study_that_ran_as_it_was_asked_to(tiny):
+    assert not list(display.concerns(tiny, Place(Path("runs")), Outcome(3, 3)))
+
+
+def test_everything_a_user_must_know_of_a_study_is_said_with_where_to_look(tiny):
+    outcome = Outcome(3, 0, [ended(RunState.FAILED, "ValueError: x")], n_waiting=2, is_edited=True, n_restarted=1)
+
+    failed, away, edited, missing = display.concerns(tiny, Place(Path("runs"), "http://host:5000"), outcome)
+
+    assert failed == "1 trial failed; see: ablate status tiny"
+    assert away.startswith("http://host:5000 is away: 2 runs wait in runs/tiny/spool; ")
+    assert "was edited while it ran" in edited
+    assert missing.startswith(
+        "1 trial that had begun started again, as checkpoints are missing in runs/tiny/checkpoints"
+    )
+
+
+def test_columns_are_aligned_words_to_the_left_and_numbers_to_the_right():
+    assert display.columns([("setting", "complete"), ("se", "5"), ("coordinate", "12")]) == (
+        "setting     complete\nse                 5\ncoordinate        12"
+    )
