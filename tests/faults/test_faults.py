@@ -284,7 +284,9 @@ def test_a_deleted_folder_of_checkpoints_is_named_and_its_trials_start_again(tmp
 
     output = run(folder, "--stop-after", "10s", expect=2)
 
-    said = r"(none|se), seed 0: it had come to epoch \d+, but its checkpoint is missing \(runs/small/checkpoints/\w+\.pt\)"
+    said = (
+        r"(none|se), seed 0: it had come to epoch \d+, but its checkpoint is missing \(runs/small/checkpoints/\w+\.pt\)"
+    )
     assert set(re.findall(said, output)) == {"none", "se"}
     assert "2 trials that had begun started again, as checkpoints are missing in runs/small/checkpoints" in output
     assert {status for _, status in states(folder)} == {"KILLED"}
