@@ -1,0 +1,113 @@
+"""The record of one study: what a killed parent left, which runs count, and what comes back."""
+
+from dataclasses import replace
+
+from ablate import design
+from ablate.study import Cost, RunState
+from ablate.tracking import Records
+
+
+def test_beginning_closes_what_a_killed_parent_left_and_says_how_far_it_had_come(
+    place, study_of, trials_of, run_of, begun, write, in_mlflow
+):
+    study = study_of()
+    records = begun(place, study)
+    first, second, third, fourth = trials_of(study)
+    running = [run_of(trial, RunState.RUNNING) for trial in (first, second)]
+    for run in running:
+        records.progress(records.entry(run, study))
+    write(records, study, run_of(first), run_of(third, RunState.KILLED, scores=(0.1,)), run_of(fourth, RunState.FAILED))
+
+    assert Records(place, "one").begin(study) == {second.identity: 3, third.identity: 1}
+    assert sorted(record.info.status for record in in_mlflow(place)[1]) == ["FAILED", "FINISHED", *3 * ["KILLED"]]
+
+
+def test_a_trial_that_failed_after_it_was_killed_is_not_one_that_was_interrupted(
+    place, study_of, trials_of, run_of, begun, write
+):
+    study = study_of()
+    records = begun(place, study)
+    first, second, *_ = trials_of(study)
+    write(records, study, run_of(first, RunState.KILLED), run_of(first, RunState.FAILED, scores=(0.1,)))
+    write(records, study, run_of(second, RunState.FAILED), run_of(second, RunState.KILLED, scores=(0.1, 0.2)))
+
+    assert Records(place, "one").begin(study) == {second.identity: 2}
+
+
+def test_a_record_that_a_lost_answer_left_twice_is_removed(place, study_of, trials_of, run_of, begun, in_mlflow):
+    study = study_of()
+    records = begun(place, study)
+    entry = records.entry(run_of(trials_of(study)[0]), study)
+    records.progress(replace(entry, status="RUNNING", ended=None))
+    records.write(entry, first=True)  # as MLflow's own client does when it repeats a call whose answer was lost
+    assert len(in_mlflow(place)[1]) == 2
+
+    assert Records(place, "one").begin(study) == {}
+    assert [record.info.status for record in in_mlflow(place)[1]] == ["FINISHED"]
+
+
+def test_complete_runs_of_other_studies_count_where_that_is_asked_for(
+    place, study_of, trials_of, run_of, begun, write, identities
+):
+    one, two = study_of("one"), study_of("two")
+    trials = trials_of(one)
+    write(begun(place, one), one, run_of(trials[0], scores=(0.1,)), run_of(trials[1], RunState.PRUNED))
+    records = begun(place, two)
+    write(records, two, run_of(trials[2], scores=(0.3,)), run_of(trials[1], RunState.FAILED))
+
+    assert set(records.completed(identities(trials), share=False)) == {trials[2].identity}
+    assert {
+        identity: scores["accuracy"] for identity, scores in records.completed(identities(trials), share=True).items()
+    } == {trials[0].identity: 0.1, trials[2].identity: 0.3}
+    assert records.completed([], share=True) == {}
+    frame, n_stale = records.frame()
+    assert frame[["setting", "seed", "state"]].to_numpy().tolist() == [
+        ["none", 0, "complete"], ["none", 1, "complete"], ["se", 0, "failed"],
+    ]  # fmt: skip
+    assert (set(frame["study"]), n_stale) == ({"two"}, 0)
+
+    write(records, two, run_of(trials[0], scores=(0.2,)))
+    assert records.completed([trials[0].identity], share=True)[trials[0].identity]["accuracy"] == 0.2
+    assert set(records.frame()[0]["run_id"]) == {row.run_id for row in records._own()}
+
+    alone = replace(two, share=False)
+    records.planned(alone, design.plan(two), trials)
+    assert records.frame()[0]["state"].tolist() == ["complete", "complete", "failed"]
+    begun(place, one)
+    assert len(Records(place, "one").frame()[0]) == 3
+
+
+def test_a_run_of_another_torch_is_no_result(place, monkeypatch, study_of, trials_of, run_of, begun):
+    study = study_of()
+    records = begun(place, study)
+    trial = trials_of(study)[0]
+    entry = records.entry(run_of(trial), study)
+    records.write(replace(entry, tags={**entry.tags, "ablate.torch": "1.0"}))
+
+    assert records.completed([trial.identity], share=True) == {}
+    assert records.frame()[1] == 1
+    (stale,) = records.stale(study, trials_of(study))
+    assert (stale.setting, stale.seed) == ("none", 0)
+    assert stale.reasons[0].startswith("torch 1.0 → 2.")
+
+
+def test_latency_is_noted_with_the_runs_that_lack_it(place, study_of, trials_of, run_of, begun, write):
+    study = study_of()
+    trials = trials_of(study)
+    records = begun(place, study)
+    write(records, study, run_of(trials[0], cost=Cost(1, 2, 0.5)), run_of(trials[1]), run_of(trials[2]))
+
+    known, lacking = records.latencies(design.plan(study))
+    assert known == {"none": 0.5}
+    assert {label: len(runs) for label, runs in lacking.items()} == {"none": 1, "se": 1}
+    records.note_latencies({"none": 0.5, "se": 0.7}, lacking)
+
+    assert records.frame()[0]["latency_ms"].tolist() == [0.5, 0.5, 0.7]
+    assert records.latencies(design.plan(study))[1] == {}
+
+
+def test_the_study_comes_back_as_its_file_was(place, study_of, begun):
+    study = study_of()
+    begun(place, study)
+
+    assert Records(place, "one").study() == study

@@ -1,0 +1,66 @@
+"""Runs read by tables and by MLflow's interface."""
+
+import math
+
+import pytest
+
+from ablate.study import RunState
+from ablate.tracking import Records
+from ablate.tracking.rows import Interface, Tables
+
+
+@pytest.fixture
+def varied(place, study_of, trials_of, run_of, begun, write, in_mlflow):
+    """Two studies with runs in every state, one with a score that is no number, one deleted."""
+    for name in ("one", "two"):
+        study = study_of(name)
+        records = begun(place, study)
+        first, second, third, fourth = trials_of(study)
+        write(
+            records, study, run_of(first), run_of(second, RunState.PRUNED), run_of(third, scores=(0.5, math.nan)),
+            run_of(fourth, RunState.FAILED, error="E: x"), run_of(fourth, RunState.KILLED), run_of(first),
+        )  # fmt: skip
+        records.progress(records.entry(run_of(fourth, RunState.RUNNING), study))
+    client, found = in_mlflow(place, "two")
+    client.delete_run(found[0].info.run_id)
+    return place
+
+
+def plain(rows):
+    """Return rows as text, as nan is not equal to itself."""
+    return [
+        repr(
+            (
+                row.run_id,
+                row.experiment,
+                row.status,
+                row.started,
+                *map(sorted, (row.tags.items(), row.metrics.items(), row.params.items())),
+            )
+        )
+        for row in rows
+    ]
+
+
+def test_tables_and_interface_give_the_same(varied):
+    records = Records(varied, "one")
+    tables, interface = records._rows, Interface(records._client)
+    numbers = list(records._ledger.store.experiments())
+    assert isinstance(tables, Tables)
+
+    both = [reader.trials(numbers, lambda _: True, params=True) for reader in (tables, interface)]
+
+    assert len(both[0]) == 13
+    assert plain(both[0]) == plain(both[1])
+    assert {row.state for row in both[0]} == set(RunState)
+    ids = [row.run_id for row in both[0]]
+    assert repr(tables.histories(ids, "accuracy")) == repr(interface.histories(ids, "accuracy"))
+    n_deleted = 0
+    for number in numbers:
+        attempts = tables.attempts(number)
+        n_deleted += list(attempts.values()).count("DELETED")
+        assert attempts == interface.attempts(number)
+        for attempt in [*attempts, "none"]:
+            found = [[row.run_id for row in reader.of_attempt(number, attempt)] for reader in (tables, interface)]
+            assert found[0] == found[1]
+    assert n_deleted == 1
