@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from ablate import design
 from ablate.study import Cost, RunState
 from ablate.tracking import Records
@@ -32,6 +34,18 @@ def test_a_trial_that_failed_after_it_was_killed_is_not_one_that_was_interrupted
     write(records, study, run_of(second, RunState.FAILED), run_of(second, RunState.KILLED, scores=(0.1, 0.2)))
 
     assert Records(place, "one").begin(study) == {second.identity: 2}
+
+
+@pytest.mark.parametrize(("ends", "n_interrupted"), [({}, 0), ({"failed": True}, 1), ({"killed": True}, 1)])
+def test_a_study_that_has_run_to_its_end_leaves_nothing_interrupted(
+    place, study_of, trials_of, run_of, begun, write, ends, n_interrupted
+):
+    study = study_of()
+    records = begun(place, study)
+    write(records, study, run_of(trials_of(study)[0], RunState.KILLED))  # of a setting, say, that was taken out then
+    records.end(**ends)
+
+    assert len(Records(place, "one").begin(study)) == n_interrupted
 
 
 def test_a_record_that_a_lost_answer_left_twice_is_removed(place, study_of, trials_of, run_of, begun, in_mlflow):
@@ -77,7 +91,7 @@ def test_complete_runs_of_other_studies_count_where_that_is_asked_for(
     assert len(Records(place, "one").frame()[0]) == 3
 
 
-def test_a_run_of_another_torch_is_no_result(place, monkeypatch, study_of, trials_of, run_of, begun):
+def test_a_run_of_another_torch_is_no_result(place, study_of, trials_of, run_of, begun):
     study = study_of()
     records = begun(place, study)
     trial = trials_of(study)[0]
