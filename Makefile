@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: run test check lint types imports unit slow faults setup constraints clean
+.PHONY: run test check lint types imports unit slow faults setup references constraints clean
 
 run: setup
 	$(BIN)/ablate run studies/attention.yml
 
 test: setup lint types imports unit
 
-check: test slow
+check: references test slow
 
 setup: $(STAMP)
 
@@ -18,6 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)
+
+references: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement references.txt
 
 lint: setup
 	$(BIN)/ruff check
@@ -39,7 +42,7 @@ faults: setup
 	$(BIN)/python tests/faults/campaign.py
 
 constraints:
-	( head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -viE '^(ablate|setuptools|pip)\b' ) > constraints.new
+	( head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -viE '^(ablate|setuptools|pip|timm|torchvision)\b' ) > constraints.new
 	mv constraints.new constraints.txt
 
 clean:

@@ -6,6 +6,7 @@ from statistics import median
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -17,12 +18,13 @@ def parameters(network: nn.Module) -> int:
 def macs(network: nn.Module, shape: Sequence[int]) -> int:
     """Count the multiply-accumulates of convolutions and matrix products for one input of `shape`.
 
-    Norms, activations, pooling and element-wise products are not counted, as is customary. The network may lie on the
-    meta device; nothing is computed there.
+    Norms, activations, pooling and element-wise products are not counted, as is customary; the two matrix products of
+    attention are. The network may lie on the meta device; nothing is computed there.
     """
     device = next(network.parameters()).device
     network.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    # Attention in one fused operation would count as nothing on a CPU.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         network(torch.empty((1, *shape), device=device))
     flops: int = counter.get_total_flops()
     return flops // 2

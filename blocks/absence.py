@@ -5,6 +5,7 @@ from torch import nn
 from blocks.catalogue import register
 
 
+@register("activation", "none")
 @register("attention", "none")
 @register("mix", "none")
 @register("norm", "none")

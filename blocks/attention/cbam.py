@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blocks.catalogue import register, unknown
+from blocks.catalogue import register, require_known, require_odd, require_unit
 
 ORDERS = ("channel-first", "spatial-first")
 
@@ -47,15 +47,10 @@ class CBAM(nn.Module):
         pool: Literal["both", "avg", "max"] = "both",
     ) -> None:
         super().__init__()
-        if not 1 <= reduction <= channels:
-            raise ValueError(
-                f"cbam: reduction={reduction} leaves no unit for {channels} channels; 1 to {channels} would fit"
-            )
-        if kernel < 1 or kernel % 2 == 0:
-            fit = "1 or 3" if kernel < 2 else f"{kernel - 1} or {kernel + 1}"
-            raise ValueError(f"cbam: kernel={kernel} has no middle pixel; {fit} would fit")
-        if order not in ORDERS:
-            raise ValueError(f"cbam: {unknown('order', order, ORDERS)}")
+        require_unit("cbam", reduction, channels)
+        require_odd("cbam", kernel)
+        require_known("cbam", "order", order, ORDERS)
+        require_known("cbam", "pool", pool, POOLS)
         self.channel = _ChannelGate(channels, channels // reduction, pool)
         self.spatial = _SpatialGate(kernel)
         self.channel_first = order == "channel-first"
@@ -73,8 +68,6 @@ class _ChannelGate(nn.Module):
     def __init__(self, channels: int, hidden: int, pool: str) -> None:
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels))
-        if pool not in POOLS:
-            raise ValueError(f"cbam: {unknown('pool', pool, POOLS)}")
         self.pools = POOLS[pool]
 
     def forward(self, x: Tensor) -> Tensor:

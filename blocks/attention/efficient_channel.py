@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from blocks.catalogue import register
+from blocks.catalogue import register, require_odd
 
 
 @register("attention", "eca")
@@ -22,9 +22,7 @@ class EfficientChannel(nn.Module):
     def __init__(self, channels: int, *, kernel: int | None = None) -> None:
         super().__init__()
         size = _kernel_for(channels) if kernel is None else kernel
-        if size < 1 or size % 2 == 0:
-            fit = "1 or 3" if size < 2 else f"{size - 1} or {size + 1}"
-            raise ValueError(f"eca: kernel={size} has no middle channel; {fit} would fit")
+        require_odd("eca", size, middle="channel")
         self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

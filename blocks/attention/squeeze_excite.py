@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from blocks.catalogue import register
+from blocks.catalogue import register, require_unit
 
 
 @register("attention", "se")
@@ -19,10 +19,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 16, bias: bool = False) -> None:
         super().__init__()
-        if not 1 <= reduction <= channels:
-            raise ValueError(
-                f"se: reduction={reduction} leaves no unit for {channels} channels; 1 to {channels} would fit"
-            )
+        require_unit("se", reduction, channels)
         self.squeeze = nn.Linear(channels, channels // reduction, bias=bias)
         self.excite = nn.Linear(channels // reduction, channels, bias=bias)
 

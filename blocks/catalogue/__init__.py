@@ -2,6 +2,15 @@
 
 from blocks.catalogue.errors import CatalogueError, unknown
 from blocks.catalogue.files import fingerprint
+from blocks.catalogue.fitting import (
+    require_at_least,
+    require_divisor,
+    require_known,
+    require_odd,
+    require_several,
+    require_side,
+    require_unit,
+)
 from blocks.catalogue.reader import Catalogue, Entry, read, register, sources
 from blocks.catalogue.signature import Option
 
@@ -13,6 +22,13 @@ __all__ = [
     "fingerprint",
     "read",
     "register",
+    "require_at_least",
+    "require_divisor",
+    "require_known",
+    "require_odd",
+    "require_several",
+    "require_side",
+    "require_unit",
     "sources",
     "unknown",
 ]

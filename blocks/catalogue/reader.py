@@ -14,13 +14,21 @@ from blocks.catalogue.files import package_files, parse, reachable
 from blocks.catalogue.signature import Option, literals, read_signature
 
 T = TypeVar("T")
-PAPER = re.compile(r"arXiv:|\b(CVPR|ECCV|ICCV|ICML|NeurIPS|NIPS|ICLR|BMVC|AAAI|WACV|Proceedings|JMLR)\b")
+PAPER = re.compile(r"arXiv:|\b(CVPR|ECCV|ICCV|ICML|NeurIPS|NIPS|ICLR|BMVC|AAAI|WACV|Proceedings|JMLR|Nature)\b")
 
 
 def register(slot: str, name: str, **facts: object) -> Callable[[T], T]:  # noqa: ARG001 - read from source, not run
     """Mark a class or function as a choice for `slot`; all arguments must be literals.
 
     The decorator returns what it decorates. The catalogue sees the mark by reading the source file.
+
+    Args:
+        slot: the slot that it fills.
+        name: its name in a study.
+        facts: what else one must know of it. Of a block: `smallest`, the smallest side of a map that its defaults take
+            (1 if not given); `kernel`, the only kernel that a convolution takes; `vmap=False` or `compile=False` if it
+            does not run under `torch.func.vmap` or compile as one graph. Of a network: `task`; `misfits`, for each slot
+            the choices that make no sense in it, each with the reason.
     """
     return lambda registered: registered
 

@@ -1,0 +1,34 @@
+"""Depthwise convolution."""
+
+from torch import nn
+
+from blocks.catalogue import register, require_odd
+from blocks.convolution.start import draw
+
+
+@register("conv", "depthwise")
+class DepthwiseConvolution(nn.Conv2d):
+    """Convolve every channel by itself.
+
+    (batch, in_channels, height, width) → (batch, out_channels, ⌈height / stride⌉, ⌈width / stride⌉).
+    Chollet, Xception: Deep Learning with Depthwise Separable Convolutions, CVPR 2017, arXiv:1610.02357.
+    Departs from the paper: the 1×1 convolution that makes it separable is the choice `pointwise` of the `mix` slot.
+
+    Raises:
+        ValueError: if `out_channels` is not a multiple of `in_channels`, or `kernel` is not odd.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+        require_odd("depthwise", kernel)
+        if out_channels % in_channels:
+            below = out_channels // in_channels * in_channels
+            fit = " or ".join(str(n) for n in (below, below + in_channels) if n)
+            raise ValueError(
+                f"depthwise: {out_channels} output channels are not a multiple of {in_channels} input channels; "
+                f"{fit} would fit"
+            )
+        super().__init__(in_channels, out_channels, kernel, stride, kernel // 2, groups=in_channels, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        draw(self)

@@ -1,0 +1,28 @@
+"""Grouped convolution."""
+
+from torch import nn
+
+from blocks.catalogue import register, require_divisor, require_odd
+from blocks.convolution.start import draw
+
+
+@register("conv", "grouped")
+class GroupedConvolution(nn.Conv2d):
+    """Convolve the channels in `groups` that do not see each other.
+
+    (batch, in_channels, height, width) → (batch, out_channels, ⌈height / stride⌉, ⌈width / stride⌉).
+    Xie et al., Aggregated Residual Transformations for Deep Neural Networks, CVPR 2017, arXiv:1611.05431.
+    Departs from the paper: no 1×1 convolutions around it; the `mix` slot adds what connects the groups.
+
+    Raises:
+        ValueError: if `groups` does not divide both numbers of channels, or `kernel` is not odd.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, groups: int = 2) -> None:
+        require_odd("grouped", kernel)
+        require_divisor("grouped", "groups", groups, in_channels, out_channels)
+        super().__init__(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        draw(self)

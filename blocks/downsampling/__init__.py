@@ -1,0 +1,10 @@
+"""What halves the sides of a map; one file per idea.
+
+Each choice holds the network's convolution under the same name, so that it starts from the same weights in all.
+"""
+
+from blocks.downsampling.blur_pool import BlurPool
+from blocks.downsampling.pooled import AveragePool, MaxPool
+from blocks.downsampling.strided import Strided
+
+__all__ = ["AveragePool", "BlurPool", "MaxPool", "Strided"]

@@ -1,0 +1,28 @@
+"""Channel shuffle."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from blocks.catalogue import register, require_divisor
+
+
+@register("mix", "shuffle")
+class ChannelShuffle(nn.Module):
+    """Reorder channels so that each group gets some of every group before it.
+
+    (batch, channels, height, width) → same shape.
+    Zhang et al., ShuffleNet, CVPR 2018, arXiv:1707.01083.
+    Departs from the paper: none; written as (groups, n) → (n, groups), of which the authors' code is the inverse.
+
+    Raises:
+        ValueError: if `groups` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, *, groups: int = 2) -> None:
+        super().__init__()
+        require_divisor("shuffle", "groups", groups, channels)
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reorder."""
+        return functional.channel_shuffle(x, self.groups)

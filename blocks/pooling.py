@@ -1,0 +1,82 @@
+"""What makes one vector of a map, before the classifier."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from blocks.catalogue import register
+
+
+@register("pooling", "average")
+class AveragePooling(nn.Module):
+    """Average each channel over the pixels.
+
+    (batch, channels, height, width) → (batch, channels).
+    Lin et al., Network In Network, ICLR 2014, arXiv:1312.4400.
+    Departs from the paper: none.
+    """
+
+    def __init__(self, channels: int) -> None:  # noqa: ARG002 - as for all choices of the slot
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Average."""
+        return x.mean((2, 3))
+
+
+@register("pooling", "max")
+class MaxPooling(nn.Module):
+    """Take the largest value of each channel.
+
+    (batch, channels, height, width) → (batch, channels).
+    Oquab et al., Is Object Localization for Free?, CVPR 2015.
+    Departs from the paper: the classifier comes after it, not before.
+    """
+
+    def __init__(self, channels: int) -> None:  # noqa: ARG002 - as for all choices of the slot
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take the maximum."""
+        # Five times faster than `amax`, whose gradient goes over the whole map.
+        return functional.max_pool2d(x, x.shape[2:]).flatten(1)
+
+
+@register("pooling", "average-max")
+class AverageMaxPooling(nn.Module):
+    """Take the mean of the average and the largest value of each channel.
+
+    (batch, channels, height, width) → (batch, channels).
+    Lee et al., Generalizing Pooling Functions in Convolutional Neural Networks, AISTATS 2016, arXiv:1509.08985.
+    Departs from the paper: both count the same; the paper learns their shares, and pools windows.
+    """
+
+    def __init__(self, channels: int) -> None:  # noqa: ARG002 - as for all choices of the slot
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool."""
+        return (x.mean((2, 3)) + functional.max_pool2d(x, x.shape[2:]).flatten(1)) / 2
+
+
+@register("pooling", "gem")
+class GeneralizedMeanPooling(nn.Module):
+    """Take a power mean of each channel: exponent 1 is the average, a large one nears the maximum.
+
+    (batch, channels, height, width) → (batch, channels).
+    Radenović et al., Fine-Tuning CNN Image Retrieval with No Human Annotation, TPAMI 2019, arXiv:1711.02512.
+    Departs from the paper: none; one exponent for all channels, learned, and values below 1e-6 raised to it.
+
+    Raises:
+        ValueError: if `exponent` is not above zero.
+    """
+
+    def __init__(self, channels: int, *, exponent: float = 3.0) -> None:  # noqa: ARG002 - as for all choices of the slot
+        super().__init__()
+        if exponent <= 0:
+            raise ValueError(f"gem: exponent={exponent} is no power mean of positive values; above 0 would fit")
+        self.exponent = nn.Parameter(torch.tensor(float(exponent)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool."""
+        return x.clamp(min=1e-6).pow(self.exponent).mean((2, 3)).pow(1 / self.exponent)
