@@ -298,7 +298,8 @@ def ui(tracking: str | None, port: int) -> None:
 
 @main.command()
 @click.argument("slot", required=False)
-def blocks(slot: str | None) -> None:
+@click.option("--markdown", is_flag=True, help="The blocks as a page, with a table of networks and slots.")
+def blocks(slot: str | None, *, markdown: bool) -> None:
     """List what may fill each slot, with paper and options; SLOT shows one only.
 
     \b
@@ -307,6 +308,9 @@ def blocks(slot: str | None) -> None:
     from ablate import display
     from blocks import catalogue
 
+    if markdown:
+        _say(catalogue.page(catalogue.read()).rstrip())
+        return
     known = catalogue.read("blocks", "ablate.data", "ablate.tasks")
     if slot is not None and slot not in known.slots():
         raise catalogue.CatalogueError(catalogue.unknown("slot", slot, known.slots()))

@@ -171,8 +171,9 @@ def entries(known: "catalogue.Catalogue", slots: Iterable[str]) -> Iterator[str]
             yield f"      {entry.summary}"
             if entry.paper:
                 yield f"      {entry.paper}"
-            if entry.slots:
-                yield f"      slots: {', '.join(f'{k} (default {v})' for k, v in entry.slots.items())}"
+            for name, default in entry.slots.items():
+                misfits = ", ".join(f"{choice} ({why})" for choice, why in entry.misfits.get(name, {}).items())
+                yield f"      {name}: {default}, or any other choice{f' but {misfits}' if misfits else ''}"
 
 
 def _value(value: object) -> str:

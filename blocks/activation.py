@@ -1,4 +1,7 @@
-"""Activations; those that can work in place do, as networks give them only what nothing else needs."""
+"""Activations, which networks give only what nothing else needs.
+
+Those whose gradient can be told from their output work in place; the others would have to keep a copy of the input.
+"""
 
 from torch import nn
 
@@ -28,7 +31,7 @@ class Rectifier6(nn.ReLU6):
     """
 
     def __init__(self, channels: int) -> None:  # noqa: ARG002 - as for all choices of the slot
-        super().__init__(inplace=True)
+        super().__init__()
 
 
 @register("activation", "leaky-relu")
@@ -93,7 +96,7 @@ class SigmoidUnit(nn.SiLU):
     """
 
     def __init__(self, channels: int) -> None:  # noqa: ARG002 - as for all choices of the slot
-        super().__init__(inplace=True)
+        super().__init__()
 
 
 @register("activation", "hardswish")
@@ -106,7 +109,7 @@ class HardSwish(nn.Hardswish):
     """
 
     def __init__(self, channels: int) -> None:  # noqa: ARG002 - as for all choices of the slot
-        super().__init__(inplace=True)
+        super().__init__()
 
 
 @register("activation", "mish")
@@ -119,7 +122,7 @@ class Mish(nn.Mish):
     """
 
     def __init__(self, channels: int) -> None:  # noqa: ARG002 - as for all choices of the slot
-        super().__init__(inplace=True)
+        super().__init__()
 
 
 @register("activation", "tanh")

@@ -52,7 +52,7 @@ def test_blocks_lists_papers_options_and_the_slots_of_networks(invoke):
 
     assert "coordinate(reduction=32)" in shown
     assert "arXiv:1512.03385" in shown
-    assert "slots: attention (default none), norm (default batch)" in shown
+    assert "attention: none, or any other choice" in shown
 
 
 def test_an_unknown_slot_of_blocks_names_the_nearest(invoke):

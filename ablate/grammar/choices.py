@@ -55,6 +55,7 @@ class Blocks:
     """
 
     slot: str
+    network: Entry
     catalogue: Catalogue
     problems: Problems
 
@@ -67,6 +68,9 @@ class Blocks:
             return []
         if name not in self.catalogue.names(self.slot):
             self.problems.add(place, unknown("choice", name, self.catalogue.names(self.slot)))
+            return []
+        if why := self.network.misfits.get(self.slot, {}).get(name):
+            self.problems.add(place, f"{name!r} makes no sense in {self.network.name!r}: {why}")
             return []
         entry = self.catalogue.find(self.slot, name)
         lists = {key: _alternatives(entry, key, value) for key, value in options.items() if key != "label"}

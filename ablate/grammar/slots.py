@@ -51,7 +51,7 @@ class Owners:
                 problems.add(place, unknown(f"option of {self.data.name!r}", field, self.data.options))
         elif self.network:
             if name in self.network.slots:
-                return Blocks(name, self.catalogue, problems)
+                return Blocks(name, self.network, self.catalogue, problems)
             if name in self.network.options:
                 return Values(self.network.options[name], problems)
             known = [*self.network.slots, *self.network.options]

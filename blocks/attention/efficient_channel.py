@@ -15,6 +15,10 @@ class EfficientChannel(nn.Module):
     Wang et al., ECA-Net, CVPR 2020, arXiv:1910.03151.
     Departs from the paper: none; without `kernel` its formula sets the size, while the authors' weights use sizes by hand.
 
+    Args:
+        channels: of input and output.
+        kernel: how many neighbouring channels a gate sees, itself among them; from `channels` by the formula if not given.
+
     Raises:
         ValueError: if `kernel` is not odd.
     """
@@ -27,12 +31,13 @@ class EfficientChannel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels."""
-        averages = x.mean((2, 3))[:, None]  # (batch, 1, channels)
-        gate: Tensor = self.conv(averages)[:, 0].sigmoid()  # (batch, channels)
+        # The gradient of a sum is a view of one value; that of a mean is a copy as large as the map.
+        averages = x.sum((2, 3)) / x.shape[2:].numel()  # (batch, channels)
+        gate: Tensor = self.conv(averages[:, None])[:, 0].sigmoid()  # (batch, channels)
         return x * gate[:, :, None, None]
 
 
 def _kernel_for(channels: int) -> int:
-    """Return the paper's kernel size: the odd number at or above log2(channels) / 2 + 1/2, cut to an integer."""
+    """Return the paper's kernel size: log2(channels) / 2 + 1/2 cut to an integer, then the odd number at or above it."""
     size = int(abs(math.log2(channels) / 2 + 1 / 2))
     return size if size % 2 else size + 1

@@ -11,6 +11,7 @@ from blocks.catalogue.fitting import (
     require_side,
     require_unit,
 )
+from blocks.catalogue.page import page
 from blocks.catalogue.reader import Catalogue, Entry, read, register, sources
 from blocks.catalogue.signature import Option
 
@@ -20,6 +21,7 @@ __all__ = [
     "Entry",
     "Option",
     "fingerprint",
+    "page",
     "read",
     "register",
     "require_at_least",

@@ -69,6 +69,12 @@ class Entry:
         """The line of the docstring that cites the paper, "" if none does."""
         return next((line.strip() for line in self.doc.splitlines() if PAPER.search(line)), "")
 
+    @property
+    def misfits(self) -> dict[str, dict[str, str]]:
+        """For each slot of a network the choices that make no sense in it, each with the reason."""
+        found: dict[str, dict[str, str]] = self.facts.get("misfits", {})
+        return found
+
     def load(self) -> Any:
         """Import the module and return the class or function."""
         return getattr(importlib.import_module(self.module), self.attribute)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from blocks.catalogue import register, require_divisor, require_odd
+from blocks.catalogue import register, require_at_least, require_divisor, require_odd
 from blocks.convolution.start import draw
 
 
@@ -14,14 +14,22 @@ class GroupedConvolution(nn.Conv2d):
     Xie et al., Aggregated Residual Transformations for Deep Neural Networks, CVPR 2017, arXiv:1611.05431.
     Departs from the paper: no 1×1 convolutions around it; the `mix` slot adds what connects the groups.
 
+    `dilation` is the distance of the kernel's values in pixels; with kernel 1 there is only one.
+
     Raises:
-        ValueError: if `groups` does not divide both numbers of channels, or `kernel` is not odd.
+        ValueError: if `groups` does not divide both numbers of channels, `kernel` is not odd, or `dilation` is less than 1.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, groups: int = 2) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, groups: int = 2, dilation: int = 1
+    ) -> None:
         require_odd("grouped", kernel)
+        require_at_least("grouped", "dilation", dilation, 1)
         require_divisor("grouped", "groups", groups, in_channels, out_channels)
-        super().__init__(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+        padding = dilation * (kernel // 2)
+        super().__init__(
+            in_channels, out_channels, kernel, stride, padding, dilation=dilation, groups=groups, bias=False
+        )
 
     def reset_parameters(self) -> None:
         """Draw new weights."""

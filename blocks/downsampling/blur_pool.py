@@ -28,11 +28,13 @@ class BlurPool(nn.Module):
         kernel: side of the filter.
 
     Raises:
-        ValueError: from `forward`, if the map is too small for its border to be reflected.
+        ValueError: if `kernel` is neither 3 nor 5, or from `forward`, if the map is too small for its border to be reflected.
     """
 
     def __init__(self, in_channels: int, out_channels: int, conv: MakeStrided, *, kernel: Literal[3, 5] = 3) -> None:
         super().__init__()
+        if kernel not in BINOMIAL:
+            raise ValueError(f"blur-pool: kernel={kernel} has no filter; 3 or 5 would fit")
         self.conv = conv(in_channels, out_channels, 1)
         line = torch.tensor(BINOMIAL[kernel])
         plane = line[:, None] * line / line.sum() ** 2

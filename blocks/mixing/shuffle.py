@@ -14,14 +14,18 @@ class ChannelShuffle(nn.Module):
     Zhang et al., ShuffleNet, CVPR 2018, arXiv:1707.01083.
     Departs from the paper: none; written as (groups, n) → (n, groups), of which the authors' code is the inverse.
 
+    Args:
+        channels: of input and output.
+        groups: how many there are; if not given 2, or as many as the convolutions of shufflenet-v1 have.
+
     Raises:
         ValueError: if `groups` does not divide `channels`.
     """
 
-    def __init__(self, channels: int, *, groups: int = 2) -> None:
+    def __init__(self, channels: int, *, groups: int | None = None) -> None:
         super().__init__()
-        require_divisor("shuffle", "groups", groups, channels)
-        self.groups = groups
+        self.groups = 2 if groups is None else groups
+        require_divisor("shuffle", "groups", self.groups, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Reorder."""

@@ -22,14 +22,25 @@ class InstanceNorm(nn.Module):
     def __init__(self, channels: int, *, affine: bool = False) -> None:
         super().__init__()
         self.channels = channels
-        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.weight: Tensor
+        self.bias: Tensor
+        if affine:
+            self.weight = nn.Parameter(torch.ones(channels))
+            self.bias = nn.Parameter(torch.zeros(channels))
+        else:
+            # Without a gain batch norm would keep the mean of a map of half precision in half precision.
+            self.register_buffer("weight", torch.ones(channels), persistent=False)
+            self.register_buffer("bias", torch.zeros(channels), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
         require_several("instance", x.shape, 1)
-        y = functional.group_norm(x.contiguous(), self.channels, self.weight, self.bias)
         if x.stride(1) > 1:
-            return y
-        # Channels lie last in memory: one channel at a time is slow there, so normalise a copy and put it back.
-        return y.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+            return functional.group_norm(x.contiguous(), self.channels, self.weight, self.bias)
+        # Channels lie last in memory, where group norm is slow; each channel of each sample is one of a batch norm.
+        batch, channels, height, width = x.shape
+        weight, bias = self.weight.repeat(batch), self.bias.repeat(batch)
+        x = x.permute(2, 3, 0, 1).reshape(height * width, batch * channels)
+        x = functional.batch_norm(x, None, None, weight, bias, training=True)
+        x = x.view(height, width, batch, channels).permute(2, 0, 1, 3).contiguous()
+        return x.permute(0, 3, 1, 2)

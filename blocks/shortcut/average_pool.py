@@ -19,7 +19,8 @@ class AveragePoolShortcut(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int, norm: MakeModule) -> None:
         super().__init__()
         keeps_shape = in_channels == out_channels and stride == 1
-        self.pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
+        # Windows of one pixel would copy the map.
+        self.pool = nn.Identity() if stride == 1 else nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
         self.conv = nn.Identity() if keeps_shape else DenseConvolution(in_channels, out_channels, 1)
         self.norm = nn.Identity() if keeps_shape else norm(out_channels)
 

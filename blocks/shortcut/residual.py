@@ -8,7 +8,7 @@ from blocks.convolution.dense import DenseConvolution
 from blocks.slots import MakeModule
 
 
-class _Zero(nn.Module):
+class AddNothing(nn.Module):
     """Add nothing."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -17,7 +17,7 @@ class _Zero(nn.Module):
 
 
 @register("shortcut", "none")
-class NoShortcut(_Zero):
+class NoShortcut(AddNothing):
     """Add nothing to any residual branch: the network is plain.
 
     (batch, in_channels, height, width) → (), a zero.
@@ -40,7 +40,7 @@ class IdentityShortcut(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, norm: MakeModule) -> None:  # noqa: ARG002
         super().__init__()
-        self.path = nn.Identity() if _keeps_shape(in_channels, out_channels, stride) else _Zero()
+        self.path = nn.Identity() if _keeps_shape(in_channels, out_channels, stride) else AddNothing()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what is added."""
@@ -90,10 +90,24 @@ class ZeroPadShortcut(nn.Module):
                 f"zero-pad: {out_channels} output channels are fewer than {in_channels} input channels; "
                 f"{in_channels} or more would fit"
             )
-        self.n_new, self.stride = out_channels - in_channels, stride
+        keeps_shape = _keeps_shape(in_channels, out_channels, stride)
+        self.path = nn.Identity() if keeps_shape else _ZeroPad(out_channels - in_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what is added."""
+        shortcut: Tensor = self.path(x)
+        return shortcut
+
+
+class _ZeroPad(nn.Module):
+    """Keep one pixel of `stride` in each direction and append channels of zeros."""
+
+    def __init__(self, n_new: int, stride: int) -> None:
+        super().__init__()
+        self.n_new, self.stride = n_new, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Subsample and pad."""
         return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.n_new))
 
 

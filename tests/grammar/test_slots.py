@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from blocks import catalogue
+
 
 def test_dotted_slots_vary_the_recipe_and_the_data(read):
     study = read(slots="{recipe.optimizer: [sgd, adam], data.split: [0, 1]}", recipe="{learning_rate: 0.01}")
@@ -104,4 +106,13 @@ def test_a_conditional_slot_declares_its_own_reference_once(read, problems):
     assert read(slots=slots).slot("mix").reference.label == "pointwise"
     assert problems(slots=slots, reference="{mix: pointwise}") == [
         "reference.mix: also given as slots.mix.reference: keep one"
+    ]
+
+
+def test_a_choice_that_makes_no_sense_in_a_network_is_refused_with_the_reason(monkeypatch, problems):
+    entry = catalogue.read("blocks", "ablate.data", "ablate.tasks").find("network", "resnet")
+    monkeypatch.setitem(entry.facts, "misfits", {"attention": {"se": "a reason"}})
+
+    assert problems(slots="{attention: [none, se]}") == [
+        "slots.attention[1]: 'se' makes no sense in 'resnet': a reason"
     ]

@@ -1,0 +1,32 @@
+"""Depthwise separable convolution."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from blocks.catalogue import register, require_at_least, require_odd
+from blocks.convolution.dense import DenseConvolution
+from blocks.convolution.depthwise import DepthwiseConvolution
+
+
+@register("conv", "separable")
+class SeparableConvolution(nn.Sequential):
+    """Convolve every channel by itself, then combine the channels of each pixel.
+
+    (batch, in_channels, height, width) → (batch, out_channels, ⌈height / stride⌉, ⌈width / stride⌉).
+    Chollet, Xception: Deep Learning with Depthwise Separable Convolutions, CVPR 2017, arXiv:1610.02357.
+    Departs from the paper: none; nothing lies between the two, where MobileNet has a norm and a ReLU.
+
+    Raises:
+        ValueError: if `kernel` is not odd, or `dilation` (as of `depthwise`) is less than 1.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, dilation: int = 1) -> None:
+        require_odd("separable", kernel)
+        require_at_least("separable", "dilation", dilation, 1)
+        super().__init__(
+            OrderedDict(
+                depthwise=DepthwiseConvolution(in_channels, in_channels, kernel, stride, dilation=dilation),
+                pointwise=DenseConvolution(in_channels, out_channels, 1),
+            )
+        )

@@ -1,0 +1,135 @@
+"""Swin transformer."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from blocks.activation import GaussianErrorUnit
+from blocks.attention.window import WindowAttention
+from blocks.catalogue import register, require_at_least
+from blocks.downsampling.patch_merging import PatchMerging
+from blocks.mlp.perceptron import Perceptron
+from blocks.networks.vit import PatchConvolution, TransformerBlock
+from blocks.normalization.layer import LayerNorm
+from blocks.pooling import AveragePooling
+from blocks.slots import MakeDownsample, MakeMLP, MakeModule, MakePooling
+
+
+@dataclass(frozen=True)
+class Fillings:
+    """What fills the slots of every stage of one network."""
+
+    shift: bool
+    attention: MakeModule
+    norm: MakeModule
+    mlp: MakeMLP
+    activation: MakeModule
+    downsample: MakeDownsample
+
+
+@register("network", "swin", task="classification")
+class SwinTransformer(nn.Module):
+    """Classify images by attention in windows, shifted in every second block, the map halved between stages.
+
+    (batch, in_channels, height, width) → (batch, n_classes).
+    Liu et al., Swin Transformer, ICCV 2021, arXiv:2103.14030.
+    Departs from the paper: no stochastic depth; the norms of the `norm` slot add 1e-6 to the variance, where the authors'
+    code adds 1e-5; a map smaller than a window is refused, where theirs shrinks the window.
+
+    A block adds to its input attention(norm(input)), then mlp(norm(sum)); with attention `none` the first is the norm
+    alone. After the last stage come norm, pooling and head. A side that is no multiple of `patch` is padded by zeros.
+    Any attention fits; where it has windows, the map of every stage must be as large as they are. Images of 32×32 become
+    maps of 16×16 and 8×8, which windows of 7 pad to 21 and 14 and windows of 4 do not
+    (`attention: {window: {window: 4}}`). Swin-T has `patch: 4`, `width: 96` and `depths: [2, 2, 6, 2]`.
+
+    Args:
+        in_channels: 1 for grey images, 3 for colour.
+        n_classes: the number of classes.
+        depths: the number of blocks of each stage.
+        width: channels of the first stage; each further stage doubles them and halves the map.
+        patch: side of the patches that the stem makes pixels of.
+        shift: whether every second block of a stage shifts its windows by half.
+        attention: mixes pixels.
+        norm: comes after the stem, before attention and mlp, before pooling, and before a convolution that `downsample`
+            makes; patch merging has a layer norm of its own.
+        mlp: mixes the channels.
+        activation: of the mlp.
+        downsample: halves the map between stages; its convolution, if it makes one, has a norm before it, a kernel of
+            its stride, and no bias.
+        pooling: makes one vector of the map.
+
+    Raises:
+        ValueError: if a number is too small, there is no stage, or there are no windows that `shift` could leave in place.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        n_classes: int,
+        *,
+        depths: tuple[int, ...] = (2, 2),
+        width: int = 32,
+        patch: int = 2,
+        shift: bool = True,
+        attention: MakeModule = WindowAttention,
+        norm: MakeModule = LayerNorm,
+        mlp: MakeMLP = Perceptron,
+        activation: MakeModule = GaussianErrorUnit,
+        downsample: MakeDownsample = PatchMerging,
+        pooling: MakePooling = AveragePooling,
+    ) -> None:
+        super().__init__()
+        require_at_least("swin", "stages", len(depths), 1)
+        for name, value in {"depths": min(depths), "width": width, "patch": patch}.items():
+            require_at_least("swin", name, value, 1)
+        fillings = Fillings(shift, attention, norm, mlp, activation, downsample)
+        widths = [width * 2**i for i in range(len(depths))]
+        self.stem = nn.Sequential(OrderedDict(conv=PatchConvolution(in_channels, width, patch), norm=norm(width)))
+        self.stages = nn.Sequential(
+            *(
+                _stage(before, after, depth, fillings)
+                for before, after, depth in zip([None, *widths], widths, depths, strict=False)
+            )
+        )
+        self.norm = norm(widths[-1])
+        self.pool = pooling(widths[-1])
+        self.head = nn.Linear(widths[-1], n_classes)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        x = self.norm(self.stages(self.stem(x)))
+        logits: Tensor = self.head(self.pool(x))
+        return logits
+
+
+def _stage(in_channels: int | None, channels: int, depth: int, fillings: Fillings) -> nn.Sequential:
+    """Make blocks of one width, after what halves the map where there are channels to begin with."""
+
+    def normed(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+        convolution = PatchConvolution(in_channels, out_channels, stride, bias=False)
+        return nn.Sequential(OrderedDict(norm=fillings.norm(in_channels), conv=convolution))
+
+    parts = OrderedDict[str, nn.Module]()
+    if in_channels is not None:
+        parts["downsample"] = fillings.downsample(in_channels, channels, normed)
+    parts["blocks"] = nn.Sequential(*(_block(channels, fillings, is_second=i % 2 == 1) for i in range(depth)))
+    return nn.Sequential(parts)
+
+
+def _block(channels: int, fillings: Fillings, *, is_second: bool) -> TransformerBlock:
+    """Make one block, its windows shifted if its attention has any and it is the second of a pair.
+
+    Raises:
+        ValueError: if windows shall stay in place where there are none.
+    """
+    norm, mlp = fillings.norm, fillings.mlp
+    attention = fillings.attention(channels)
+    shifted = getattr(attention, "shifted", None)
+    if shifted is None and not fillings.shift:
+        raise ValueError(f"swin: shift=False changes nothing in {type(attention).__name__}; shift=True would fit")
+    if shifted is not None and fillings.shift and is_second:
+        shifted()
+    return TransformerBlock(norm(channels), attention, norm(channels), mlp(channels, fillings.activation))

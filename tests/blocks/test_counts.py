@@ -1,0 +1,125 @@
+"""Parameters and multiply-accumulates against those of reference implementations, entry by entry.
+
+`reference_counts.json` was measured by instantiating the reference code that each entry names.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from blocks.activation import GaussianErrorUnit, Rectifier6
+from blocks.attention import (
+    CBAM,
+    CoordinateAttention,
+    DualAttention,
+    EfficientChannel,
+    FeatureModulation,
+    GlobalContext,
+    NonLocal,
+    OmniKernel,
+    SelfAttention,
+    SqueezeExcite,
+    TransposedAttention,
+    WindowAttention,
+)
+from blocks.mlp import ConvolutionalChannelMixer, FusedInverted, GatedDepthwise, InvertedResidual, Perceptron
+from blocks.networks import MobileNetV2, ResNet, ShuffleNetV1, ShuffleNetV2
+from blocks.normalization import LayerNorm
+
+ENTRIES = json.loads(Path(__file__).with_name("reference_counts.json").read_text("utf-8"))
+
+GELU = GaussianErrorUnit
+VIT = partial(
+    VisionTransformer, 3, 1000, patch=16, grid=14, depth=12, class_token=True,
+    attention=partial(SelfAttention, head_channels=64),
+)  # fmt: skip
+SWIN = partial(SwinTransformer, 3, 1000, patch=4, width=96, depths=(2, 2, 6, 2))
+ATTO = partial(ConvNeXt, patch=4, width=40, depths=(2, 2, 6, 2))
+IMAGENET = partial(ResNet, family="imagenet")
+
+
+def timms_squeeze_excite(channels):
+    """Return squeeze-excite as timm's networks have it: at least 8 hidden units, and biases."""
+    return SqueezeExcite(channels, reduction=min(16, channels // 8), bias=True)
+
+
+def published_eca(channels):
+    """Return ECA as in the authors' published weights, which set kernels by hand."""
+    return EfficientChannel(channels, kernel={256: 3, 512: 5, 1024: 5, 2048: 7}[channels])
+
+
+# What is built here, and the shape of its input where ours differs from the reference's.
+BUILT = {
+    **{f"se.moskomule.c{n}.r16": partial(SqueezeExcite, n) for n in (64, 128, 256, 512)},
+    "se.timm.c256.r16": partial(SqueezeExcite, 256, bias=True),
+    **{f"cbam.official.c{n}.r16": partial(CBAM, n) for n in (64, 128, 256)},
+    "cbam.official.c256.r16.channel_only": partial(CBAM, 256, parts="channel"),
+    "cbam.timm.c256.r16": partial(CBAM, 256, bias=False),
+    **{f"coordatt.official.c{n}.r32": partial(CoordinateAttention, n) for n in (64, 128, 256)},
+    "coordatt.timm.c256": partial(CoordinateAttention, 256, bias=False),
+    "eca.official.c256.k5": partial(EfficientChannel, 256, kernel=5),
+    **{f"eca.timm.auto.c{n}": partial(EfficientChannel, n) for n in (64, 128, 256, 512, 1024)},
+    "gc.timm.c256": partial(GlobalContext, 256, reduction=8),
+    "nonlocal.embedded.2d.c256": partial(NonLocal, 256),
+    "nonlocal.embedded.2d.c256.sub": partial(NonLocal, 256, sub_sample=True),
+    "danet.cam.c512": partial(DualAttention, 512, parts="channel"),
+    "danet.head.c2048.out19": partial(DANetHead, 2048, 19),
+    "swin.window_attention.d96.h3.w7": partial(WindowAttention, 96, heads=3),
+    "swin.patch_merging.d96": partial(PatchMerging, 96, 192, None),
+    "swin.patch_embed.p4.d96": lambda: SWIN().stem,
+    "swin.block.d96.h3.w7": lambda: SWIN().stages[0].blocks[0],
+    "swin.block.d96.h3.w7.shift3": lambda: SWIN().stages[0].blocks[1],
+    "swin_t.official": SWIN,
+    "convnext_t.official": partial(ConvNeXt, 3, 1000, patch=4, width=96, depths=(3, 3, 9, 3)),
+    "convnext.block.d96": lambda: ConvNeXt(3, 10, width=96).stages[0].blocks[0],
+    "timm.convnext_atto": partial(ATTO, 3, 1000),
+    "timm.convnext_atto.c10.in1": partial(ATTO, 1, 10),
+    "timm.vit_tiny_patch16_224": partial(VIT, width=192),
+    "timm.vit_base_patch16_224": partial(VIT, width=768),
+    "restormer.mdta.d48.h1": partial(TransposedAttention, 48, heads=1),
+    "restormer.gdfn.d48.e2.66": partial(GatedDepthwise, 48, GELU),
+    "restormer.block.d48.h1": lambda: nn.Sequential(
+        LayerNorm(48), TransposedAttention(48, heads=1), LayerNorm(48), GatedDepthwise(48, GELU)
+    ),
+    "safmn.safm.d36": partial(FeatureModulation, 36),
+    "safmn.ccm.d36": partial(ConvolutionalChannelMixer, 36, GELU),
+    "safmn.channel_mlp.d36": partial(Perceptron, 36, GELU, expansion=2.0),
+    "safmn.attblock.d36": lambda: nn.Sequential(
+        LayerNorm(36), FeatureModulation(36), LayerNorm(36), ConvolutionalChannelMixer(36, GELU)
+    ),
+    "oknet.omni_kernel.d128.k63": partial(OmniKernel, 128, kernel=63),
+    "camixersr.mixer.d60.w16": partial(ContentAwareMixer, 60, window=16, ratio=0.75),
+    "ssgformer.fga_c.d48.h2": partial(GroupedChannelAttention, 48, heads=2, groups=2),
+    "ssgformer.fga_s.d48.f16": partial(GroupedSpatialAttention, 48, groups=16),
+    "timm.mobilenetv2_100": partial(MobileNetV2, 3, 1000, width=1.0, stem="imagenet"),
+    "mobilenetv2.inverted_residual.32to32.e6": partial(InvertedResidual, 32, Rectifier6, expansion=6),
+    "fused_mbconv.32to32.e4": partial(FusedInverted, 32, Rectifier6),
+    "shufflenetv1.1.0x.3": partial(ShuffleNetV1, 3, 1000, width=1.0, stem="imagenet"),
+    "shufflenetv1.1.0x.8": partial(ShuffleNetV1, 3, 1000, groups=8, width=1.0, stem="imagenet"),
+    "shufflenetv2.1.0x": partial(ShuffleNetV2, 3, 1000, width=116, stem="imagenet"),
+    "shufflenetv2.0.5x": partial(ShuffleNetV2, 3, 1000, width=48, stem="imagenet"),
+}
+
+# Shapes of one input (channels, height, width) where that of the reference is a sequence, or is not told.
+SHAPES = {
+    "swin.window_attention.d96.h3.w7": (96, 56, 56),  # 64 windows of 49 pixels
+    **dict.fromkeys(("swin.patch_merging.d96", "swin.block.d96.h3.w7", "swin.block.d96.h3.w7.shift3"), (96, 56, 56)),
+    "camixersr.mixer.d60.w16": (60, 32, 32),
+    "ssgformer.fga_c.d48.h2": (48, 32, 32),
+    "ssgformer.fga_s.d48.f16": (48, 32, 32),
+}
+
+# Weights of the reference that never get a gradient, and are not built here.
+DEAD = {
+    "gc.timm.c256": 1,  # a bias that the softmax cancels
+    "oknet.omni_kernel.d128.k63": 295_168,  # a convolution that the reference never calls
+}
+
+# Entries with another convention for multiply-accumulates, or another function where paper and reference disagree.
+OTHER_MACS = {
+    "ssgformer.fga_c.d48.h2": "the reference attends to the channels of all groups, ours within the group",
+}
+
+NOT_BUILT = {}

@@ -1,0 +1,174 @@
+"""What every network in the catalogue keeps to, whatever fills its slots; a new one is tested with no new line."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from ablate import cost
+from ablate.seeding import initialise
+from blocks.catalogue import read
+
+CATALOGUE = read()
+NETWORKS = CATALOGUE.entries("network")
+# Options that make a choice fit where its defaults do not, such as 32 groups for the 6 channels of LeNet.
+FITTING = {
+    "group": {"groups": 2}, "grouped": {"groups": 2}, "sk": {"groups": 2}, "se": {"reduction": 2}, "cbam": {"reduction": 2},
+    "gc": {"reduction": 2}, "danet": {"reduction": 2}, "window": {"window": 2, "heads": 2}, "camixer": {"window": 2},
+    "mhsa": {"heads": 2}, "safm": {"levels": 2}, "partial": {"share": 2}, "grouped-channel": {"heads": 2, "groups": 2},
+    "grouped-spatial": {"groups": 2},
+}  # fmt: skip
+every_network = pytest.mark.parametrize("entry", NETWORKS, ids=lambda entry: entry.name)
+every_filling = pytest.mark.parametrize(
+    ("entry", "slot", "name"),
+    [
+        pytest.param(entry, slot, name, id=f"{entry.name}-{slot}-{name}")
+        for entry in NETWORKS
+        for slot in entry.slots
+        for name in CATALOGUE.names(slot)
+        if name not in entry.misfits.get(slot, {})
+    ],
+)
+
+
+def images(*, channels=3, batch=2, side=32):
+    return torch.randn(batch, channels, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def fillings(slot, name):
+    """Return what fills a slot: with its defaults, and with options that fit narrow layers and small maps."""
+    choice = CATALOGUE.find(slot, name).load()
+    return [choice, *([partial(choice, **FITTING[name])] if name in FITTING else [])]
+
+
+def makers(entry, slot, name):
+    """Return what builds networks with a slot filled; a convolution of one kernel only has the network's set to it."""
+    kernel = {k: v for k, v in CATALOGUE.find(slot, name).facts.items() if k == "kernel"}
+    return [partial(entry.load(), 3, 10, **kernel, **{slot: filling}) for filling in fillings(slot, name)]
+
+
+def filled(entry, slot, name, x):
+    """Return a network that takes the input, the slot filled with the first options that fit."""
+    for make in makers(entry, slot, name):
+        try:
+            torch.manual_seed(0)
+            network = make()
+            network.eval()(x)
+        except ValueError as error:
+            refusal = error
+        else:
+            return network
+    raise refusal
+
+
+@every_network
+def test_images_of_any_number_of_channels_become_logits_of_any_number_of_classes(entry):
+    for channels, n_classes, batch in ((3, 10, 2), (1, 7, 1)):
+        network = entry.load()(channels, n_classes).eval()
+
+        assert network(images(channels=channels, batch=batch)).shape == (batch, n_classes)
+
+
+@every_network
+def test_the_default_is_small_enough_for_brief_training(entry):
+    network = entry.load()(3, 10)
+
+    assert cost.macs(network, (3, 32, 32)) < 100e6
+    assert cost.parameters(network) < 3e6
+
+
+@every_network
+def test_the_layout_in_memory_changes_nothing(entry):
+    torch.manual_seed(0)
+    network, x = entry.load()(3, 10).eval(), images()
+    expected = network(x)
+
+    last = network.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
+
+    torch.testing.assert_close(last, expected, rtol=1e-3, atol=1e-4)
+
+
+@every_network
+def test_a_saved_state_gives_the_same_logits_again(entry):
+    network, other, x = entry.load()(3, 10), entry.load()(3, 10), images()
+    network(x)  # moves running averages
+
+    other.load_state_dict(network.state_dict())
+
+    assert torch.equal(network.eval()(x), other.eval()(x))
+
+
+@every_network
+def test_samples_do_not_see_each_other_at_evaluation(entry):
+    network, x = entry.load()(3, 10).eval(), images()
+    changed = torch.stack([x[0], torch.full_like(x[1], 10.0)])
+
+    torch.testing.assert_close(network(x)[0], network(changed)[0], rtol=1e-4, atol=1e-4)
+
+
+@every_filling
+def test_every_filling_trains_and_all_parameters_get_finite_gradients(entry, slot, name):
+    x = images()
+    network = filled(entry, slot, name, x).train()
+
+    nn.functional.cross_entropy(network(x), torch.tensor([0, 1])).backward()
+
+    assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+
+@every_filling
+def test_filling_a_slot_changes_no_tensor_that_both_networks_have(entry, slot, name):
+    make = next(make for make in reversed(makers(entry, slot, name)) if builds(make))
+    reference = partial(entry.load(), 3, 10)
+    start = initialise([reference], 0).state_dict()
+    changed = initialise([reference, make], 0).state_dict()
+    shared = [key for key in start if key in changed and start[key].shape == changed[key].shape]
+
+    assert [
+        key for key in shared if not torch.equal(start[key], changed[key]) and is_drawn(start[key], changed[key])
+    ] == []
+    assert {key for key in start if key.startswith("head.")} <= set(shared)
+
+
+def is_drawn(*tensors):
+    """Tell whether all tensors are drawn: what its author starts at zero or one stays there."""
+    return all(tensor.numel() == 1 or tensor.ne(tensor.flatten()[0]).any() for tensor in tensors)
+
+
+def builds(build):
+    try:
+        build()
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("entry", "slot", "name"),
+    [(entry, slot, name) for entry in NETWORKS for slot, names in entry.misfits.items() for name in names],
+)
+def test_a_misfit_cannot_be_built_or_run_or_computes_what_another_choice_computes(entry, slot, name):
+    x = images()
+    try:
+        misfit = filled(entry, slot, name, x)
+    except ValueError:
+        return
+    for other in CATALOGUE.names(slot):
+        if other not in entry.misfits[slot]:
+            network = filled(entry, slot, other, x)
+            if {k: v.shape for k, v in network.state_dict().items()} == {
+                k: v.shape for k, v in misfit.state_dict().items()
+            }:
+                misfit.load_state_dict(network.state_dict())
+                if torch.allclose(misfit.eval()(x), network.eval()(x), atol=1e-5):
+                    return
+    pytest.fail("it makes sense, or its reason cannot be shown")
+
+
+@every_network
+def test_what_a_network_says_of_its_slots_is_in_the_catalogue(entry):
+    for slot, choices in entry.misfits.items():
+        assert slot in entry.slots
+        assert set(choices) <= set(CATALOGUE.names(slot))
+        assert entry.slots[slot] not in choices
