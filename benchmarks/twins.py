@@ -156,7 +156,7 @@ def pairs(timm: Any) -> dict[str, Pair]:
         timm.models.swin_transformer,
         timm.models.vision_transformer,
         timm.models._efficientnet_blocks,
-    )  # noqa: SLF001
+    )
     small, large = (32, 64, 28, 28), (4, 3, 224, 224)
     return {
         "se": Pair(block("attention", "se", 64, bias=True), partial(layers.SEModule, 64, rd_channels=4)),

@@ -9,3 +9,5 @@ def pytest_configure(config):
     folder = tempfile.TemporaryDirectory(prefix="ablate-cache-", ignore_cleanup_errors=True)
     config.add_cleanup(folder.cleanup)
     os.environ["ABLATE_CACHE"] = folder.name
+    # Two processes with two threads each on two cores spend most of their time waiting for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")

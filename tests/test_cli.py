@@ -50,7 +50,7 @@ def test_the_ui_of_an_empty_folder_says_that_nothing_has_been_run(invoke):
 def test_blocks_lists_papers_options_and_the_slots_of_networks(invoke):
     shown = invoke("blocks").output
 
-    assert "coordinate(reduction=32)" in shown
+    assert "coordinate(reduction=32, axes=both, bias=true)" in shown
     assert "arXiv:1512.03385" in shown
     assert "attention: none, or any other choice" in shown
 

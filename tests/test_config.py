@@ -96,22 +96,26 @@ precision: no
     assert found == [
         (
             "metrc: unknown key: 'metrc'; did you mean 'metric'? (known: network, data, slots, name, question, reference, "
-            "design, seeds, recipe, metric, metrics, practical, ...)"
+            "design, seeds, recipe, metric, metrics, practical, device, precision, keep, timeout, retries, share, tags, notes)"
         ),
         (
             "precision: unknown precision: False (known: fp32, bf16) (YAML reads no, off and false as false: "
             "put the word in quotes if it is one)"
         ),
-        "network.resnet.width: expected int, not 16.5",
+        "network.resnet.width: expected int or none, not 16.5",
         "data.digits.trian: unknown option of 'digits': 'trian'; did you mean 'train'? (known: train, split)",
         (
             "slots.atention: unknown slot of 'resnet': 'atention'; did you mean 'attention'? (known: attention, norm, "
-            "conv, mix, depth, width, stages, kernel); recipe.* and data.* vary the training and the data"
+            "conv, mix, activation, shortcut, downsample, pooling, depth, width, family, stages, stem, kernel, position); "
+            "recipe.* and data.* vary the training and the data"
         ),
-        "slots.attention[1]: unknown choice: 'sse'; did you mean 'se'? (known: cbam, coordinate, eca, none, se)",
+        (
+            "slots.attention[1]: unknown choice: 'sse'; did you mean 'se'? (known: camixer, cbam, coordinate, danet, eca, "
+            "gc, grouped-channel, grouped-spatial, mdta, mhsa, non-local, none, omni-kernel, safm, se, sk, window)"
+        ),
         (
             "slots.attention[2].se.redction: unknown option of 'se': 'redction'; did you mean 'reduction'? "
-            "(known: reduction, bias)"
+            "(known: reduction, bias, squeeze, excite)"
         ),
         "slots.norm: the list is empty",
         "slots.conv.choices[1]: 'dense' is the same choice as slots.conv.choices[0]",
@@ -159,7 +163,8 @@ def test_every_study_that_comes_with_the_package_can_be_read():
         ("notes", "2020-01-01",
          "expected a word, a number, a list or keys, not 2020-01-01 (YAML reads it as a date: put it in quotes)"),
         ("calibration", "[[a, b]]", "not in this version (A/A pairs)"),
-        ("network", "resnt", "unknown network: 'resnt'; did you mean 'resnet'? (known: resnet)"),
+        ("network", "resnt", ("unknown network: 'resnt'; did you mean 'resnet'? (known: convnext, danet, lenet, "
+         "mobilenet-v2, resnet, resnext, shufflenet-v1, shufflenet-v2, sknet, swin, vit)")),
         ("network", "[resnet]", 'expected a name, or one name with its options; given ["resnet"]'),
         ("network", "{}", "expected one name, not 0"),
         ("data", "digit", "unknown data set: 'digit'; did you mean 'digits'? (known: digits, fashion-mnist)"),

@@ -95,8 +95,7 @@ def test_the_content_of_the_data_changes_every_trial():
         ("\nslots:", "\n# a comment\nslots:"),
         ("\nnetwork", "\nquestion: Why?\nname: other\nnotes: n\ntags: {a: b}\npractical: 0.01\nnetwork"),
         ("\nseeds", "\nmetrics: [loss]\nkeep: none\nseeds"),
-        ("width: 16", "width: 16, stages: 3"),  # the default, written out
-        ("width: 16", "width: 16, kernel: 3"),
+        ("width: 16", "width: 16, kernel: 3"),  # the default, written out
         ("epochs: 20", "epochs: 20, momentum: 0.9"),
         ("epochs: 20", "epochs: 20, batch: 64"),
         ("learning_rate: 0.1", "learning_rate: 1.0e-1"),

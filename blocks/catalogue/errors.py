@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-MOST_LISTED = 12
+MOST_LISTED = 20
 
 
 class CatalogueError(Exception):

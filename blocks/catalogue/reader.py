@@ -26,8 +26,9 @@ def register(slot: str, name: str, **facts: object) -> Callable[[T], T]:  # noqa
         slot: the slot that it fills.
         name: its name in a study.
         facts: what else one must know of it. Of a block: `smallest`, the smallest side of a map that its defaults take
-            (1 if not given); `kernel`, the only kernel that a convolution takes; `vmap=False` or `compile=False` if it
-            does not run under `torch.func.vmap` or compile as one graph. Of a network: `task`; `misfits`, for each slot
+            (1 if not given); `kernel`, the only kernel that a convolution takes; `stochastic=True` if it draws in
+            training; `vmap=False` or `compile=False` if it does not run under `torch.func.vmap` or compile as one
+            graph. Of a network: `task`; `misfits`, for each slot
             the choices that make no sense in it, each with the reason.
     """
     return lambda registered: registered

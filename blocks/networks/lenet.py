@@ -15,7 +15,13 @@ SIDE = 32  # what three 5×5 convolutions and two halvings make one pixel of
 SMALLEST = 28
 
 
-@register("network", "lenet", task="classification", smallest=28)
+@register(
+    "network",
+    "lenet",
+    task="classification",
+    smallest=28,
+    misfits={"downsample": {"patch-merging": "its own layer would take the place of both convolutions"}},
+)
 class LeNet(nn.Module):
     """Classify images by 5×5 convolutions, each of the first two halved, and two dense layers (LeNet-5).
 

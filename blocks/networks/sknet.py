@@ -29,7 +29,16 @@ from blocks.shortcut.residual import ProjectionShortcut
 from blocks.slots import MakeDownsample, MakeModule, MakePooling, MakeShortcut
 
 
-@register("network", "sknet", task="classification")
+@register(
+    "network",
+    "sknet",
+    task="classification",
+    misfits={
+        "downsample": {
+            "patch-merging": "its own layer would take the place of the selective kernels that halve the map"
+        }
+    },
+)
 class SKNet(nn.Module):
     """Classify images by stages of residual blocks whose k×k convolution selects among kernel sizes.
 

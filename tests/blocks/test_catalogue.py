@@ -55,19 +55,21 @@ def test_a_registered_class_is_found_under_its_slot_and_name():
     assert entry.options == {
         "reduction": Option("reduction", ("int",), default=16),
         "bias": Option("bias", ("bool",), default=False),
+        "squeeze": Option("squeeze", ("str",), ("avg", "max"), default="avg"),
+        "excite": Option("excite", ("str",), ("sigmoid", "tanh", "relu"), default="sigmoid"),
     }
 
 
 def test_a_network_lists_its_slots_with_their_default_choices_and_its_numbers_as_options():
     entry = CATALOGUE.find("network", "resnet")
 
-    assert entry.slots == {"attention": "none", "norm": "batch", "conv": "dense", "mix": "none"}
+    assert entry.slots == {
+        "attention": "none", "norm": "batch", "conv": "dense", "mix": "none", "activation": "relu",
+        "shortcut": "projection", "downsample": "strided", "pooling": "average",
+    }  # fmt: skip
     assert {name: option.default for name, option in entry.options.items()} == {
-        "depth": 20,
-        "width": 16,
-        "stages": 3,
-        "kernel": 3,
-    }
+        "depth": 20, "width": None, "family": "cifar", "stages": None, "stem": None, "kernel": 3, "position": "standard",
+    }  # fmt: skip
     assert entry.facts == {"task": "classification"}
 
 
@@ -98,7 +100,7 @@ def test_every_docstring_states_effect_shapes_paper_and_departures(entry):
 
 
 def test_names_are_sorted_and_pairs_cover_everything():
-    assert CATALOGUE.names("attention") == ["cbam", "coordinate", "eca", "none", "se"]
+    assert CATALOGUE.names("shortcut") == ["average-pool", "identity", "none", "projection", "zero-pad"]
     assert CATALOGUE.names("colour") == []
     assert {slot for slot, _ in CATALOGUE.pairs()} == set(CATALOGUE.slots())
     assert ("mix", "shuffle") in CATALOGUE.pairs()
@@ -107,10 +109,11 @@ def test_names_are_sorted_and_pairs_cover_everything():
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_the_known_ones():
     with pytest.raises(CatalogueError) as error:
-        CATALOGUE.find("attention", "sse")
+        CATALOGUE.find("shortcut", "projecton")
 
-    known = "(known: cbam, coordinate, eca, none, se)"
-    assert str(error.value) == f"unknown choice for slot 'attention': 'sse'; did you mean 'se'? {known}"
+    known = "(known: average-pool, identity, none, projection, zero-pad)"
+    message = f"unknown choice for slot 'shortcut': 'projecton'; did you mean 'projection'? {known}"
+    assert str(error.value) == message
     with pytest.raises(CatalogueError, match="unknown slot: 'attenton'; did you mean 'attention'"):
         CATALOGUE.find("attenton", "se")
 
@@ -118,7 +121,9 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_known_ones():
 def test_unknown_ignores_case_shortens_long_lists_and_does_not_guess_wildly():
     assert "did you mean 'cbam'?" in unknown("choice", "CBAM", ["cbam", "se"])
     assert unknown("number", 3, []) == "unknown number: 3 (there are none)"
-    assert unknown("letter", "?", "abcdefghijklmn").endswith("(known: a, b, c, d, e, f, g, h, i, j, k, l, ...)")
+    assert unknown("letter", "?", "abcdefghijklmnopqrstuvw").endswith(
+        "(known: " + ", ".join("abcdefghijklmnopqrst") + ", ...)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,7 +239,8 @@ def test_the_sources_of_a_block_are_its_own_file_and_what_it_imports():
     assert [path.name for path in sources(CATALOGUE.find("attention", "se"))] == ["squeeze_excite.py"]
     assert {path.name for path in sources(CATALOGUE.find("mix", "shuffle"))} == {"shuffle.py"}
     assert {path.name for path in sources(CATALOGUE.find("network", "resnet"))} == {
-        "resnet.py", "absence.py", "dense.py", "start.py", "batch.py", "slots.py",
+        "resnet.py", "absence.py", "activation.py", "dense.py", "start.py", "strided.py", "batch.py", "pooling.py",
+        "residual.py", "slots.py",
     }  # fmt: skip
 
 
