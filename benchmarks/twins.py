@@ -1,7 +1,7 @@
 """Forward and backward of each block and network beside the same one of timm, on one thread of the CPU or on a GPU.
 
-Both sides get the same input in the layout that suits each, and take turns, so that a machine that slows down slows
-both. The ratio is the median over rounds of ours over theirs in the same round.
+Both sides get the same input, theirs as a view with the axes that it takes, and take turns, so that a machine that
+slows down slows both. The ratio is the median over rounds of ours over theirs in the same round.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from blocks import catalogue
 
 def timm() -> Any:
     """Import timm; torchvision, which it asks for, is built for CUDA and needs operators that a CPU build lacks."""
-    library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
     import timm  # noqa: PLC0415  # installed by `make references`
 
-    timm.kept = library  # undone when the object goes
+    torch.library.kept = library  # type: ignore[attr-defined]  # undone when the object goes
     return timm
 
 
@@ -84,10 +84,10 @@ def measure(pair: Pair, layout: str, rounds: int, device: torch.device) -> tuple
     sides = [(pair.ours(), x), (pair.theirs(), as_theirs(x, pair.layout))]
     steps = []
     for module, given in sides:
-        module = module.train().to(device)
+        placed = module.train().to(device)
         if layout == "channels last":
-            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        steps.append(step(module, given))
+            placed = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        steps.append(step(placed, given))
     for warm_up in steps:
         for _ in range(3):
             warm_up()
@@ -100,11 +100,10 @@ def measure(pair: Pair, layout: str, rounds: int, device: torch.device) -> tuple
 
 
 def as_theirs(x: Tensor, layout: str) -> Tensor:
-    """Return the input in the layout that their block takes."""
+    """Return a view of the input with the axes that their block takes; it lies in memory as ours does."""
     if layout == "maps":
         return x
-    rows = x.permute(0, 2, 3, 1).contiguous()
-    return rows if layout == "rows" else rows.flatten(1, 2)
+    return x.permute(0, 2, 3, 1) if layout == "rows" else x.flatten(2).transpose(1, 2)
 
 
 def step(module: nn.Module, x: Tensor) -> Callable[[], None]:
@@ -137,57 +136,114 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+class Windows(nn.Module):
+    """timm's attention in windows on whole maps (batch, height, width, channels): a Swin block without its other half."""
+
+    def __init__(self, timm: Any, channels: int, heads: int, side: int, shift: int) -> None:
+        super().__init__()
+        self.block = timm.models.swin_transformer.SwinTransformerBlock(
+            channels, (side, side), num_heads=heads, window_size=7, shift_size=shift
+        )
+        self.block.norm1 = self.block.norm2 = self.block.mlp = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend."""
+        y: Tensor = self.block._attn(x)  # noqa: SLF001  # the only door to it
+        return y
+
+
 def pairs(timm: Any) -> dict[str, Pair]:
-    """List what is compared."""
+    """List what is compared: blocks at the size of a middle stage, networks at their own."""
     known = catalogue.read()
-    layers = timm.layers
+    layers, models = timm.layers, timm.models
+    gelu, relu6 = (known.find("activation", name).load() for name in ("gelu", "relu6"))
+    batch = known.find("norm", "batch").load()
 
     def block(slot: str, name: str, *arguments: Any, **options: Any) -> Callable[[], nn.Module]:
         return partial(known.find(slot, name).load(), *arguments, **options)
 
     def network(name: str, **options: Any) -> Callable[[], nn.Module]:
-        return partial(known.find("network", name).load(), 3, 1000, **options)
+        return partial(known.find("network", name).load(), 3, 10, **options)
 
-    def model(name: str) -> Callable[[], nn.Module]:
-        return partial(timm.create_model, name)
+    def model(name: str, **options: Any) -> Callable[[], nn.Module]:
+        return partial(timm.create_model, name, num_classes=10, **options)
 
-    gelu = known.find("activation", "gelu").load()
-    swin, vit, efficientnet = (
-        timm.models.swin_transformer,
-        timm.models.vision_transformer,
-        timm.models._efficientnet_blocks,
-    )
-    small, large = (32, 64, 28, 28), (4, 3, 224, 224)
-    return {
+    inverted, edge = (getattr(models._efficientnet_blocks, name) for name in ("InvertedResidual", "EdgeResidual"))  # noqa: SLF001
+    heads = partial(known.find("attention", "mhsa").load(), head_channels=64)
+    tokens, pixels, image = (16, 192, 14, 14), (16, 96, 28, 28), (4, 3, 128, 128)
+    blocks = {
         "se": Pair(block("attention", "se", 64, bias=True), partial(layers.SEModule, 64, rd_channels=4)),
         "eca": Pair(block("attention", "eca", 64), partial(layers.EcaModule, 64)),
-        "cbam": Pair(block("attention", "cbam", 64, bias=False), partial(layers.CbamModule, 64, rd_channels=4)),
+        "cbam": Pair(block("attention", "cbam", 64, bias=False), partial(layers.cbam.CbamModule, 64, rd_channels=4)),
         "coordinate": Pair(
-            block("attention", "coordinate", 64, bias=False), partial(layers.CoordAttn, 64, rd_channels=8)
+            block("attention", "coordinate", 64, bias=False), partial(layers.coord_attn.CoordAttn, 64, rd_channels=8)
         ),
-        "gc": Pair(block("attention", "gc", 64, reduction=8), partial(layers.GlobalContext, 64)),
-        "sk": Pair(block("attention", "sk", 64), partial(layers.SelectiveKernel, 64, groups=32, rd_channels=32)),
-        "non-local": Pair(block("attention", "non-local", 64), partial(layers.NonLocalAttn, 64), (32, 64, 14, 14)),
+        "gc": Pair(
+            block("attention", "gc", 64, reduction=8),
+            partial(layers.GlobalContext, 64, fuse_add=True, fuse_scale=False, rd_ratio=1 / 8),
+        ),
+        "sk": Pair(
+            block("attention", "sk", 64),
+            partial(layers.SelectiveKernel, 64, groups=32, rd_channels=32, split_input=False),
+        ),
+        "non-local": Pair(
+            block("attention", "non-local", 64),
+            partial(layers.NonLocalAttn, 64, use_scale=False, rd_channels=32), (32, 64, 14, 14),
+        ),
         "mhsa": Pair(
             block("attention", "mhsa", 192, heads=3),
-            partial(vit.Attention, 192, 3, qkv_bias=True),
-            (16, 192, 14, 14),
-            "tokens",
+            partial(models.vision_transformer.Attention, 192, 3, qkv_bias=True), tokens, "tokens",
         ),
-        "window": Pair(
-            block("attention", "window", 96, heads=3), partial(Windows, swin, 96, 3), (16, 96, 28, 28), "rows"
+        "window": Pair(block("attention", "window", 96, heads=3), partial(Windows, timm, 96, 3, 28, 0), pixels, "rows"),
+        "window, shifted": Pair(
+            block("attention", "window", 96, heads=3, shift=True), partial(Windows, timm, 96, 3, 28, 3), pixels, "rows"
         ),
-        "layer": Pair(block("norm", "layer", 64), partial(layers.LayerNorm2d, 64)),
-        "group": Pair(block("norm", "group", 64), partial(layers.GroupNorm, 64, 32)),
         "batch": Pair(block("norm", "batch", 64), partial(nn.BatchNorm2d, 64)),
+        "layer": Pair(block("norm", "layer", 64), partial(layers.LayerNorm2d, 64)),
+        "group": Pair(block("norm", "group", 64, groups=8), partial(layers.GroupNorm, 64, 8)),
         "rms": Pair(block("norm", "rms", 64), partial(layers.RmsNorm2d, 64)),
-        "mlp": Pair(block("mlp", "mlp", 192, gelu), partial(layers.Mlp, 192, 768), (16, 192, 14, 14), "tokens"),
+        "mlp": Pair(block("mlp", "mlp", 192, gelu), partial(layers.Mlp, 192, 768), tokens, "tokens"),
         "inverted-residual": Pair(
-            block("mlp", "inverted-residual", 64, gelu, expansion=6.0),
-            partial(efficientnet.InvertedResidual, 64, 64, exp_ratio=6.0, act_layer=nn.GELU, noskip=True),
-            small,
+            block("mlp", "inverted-residual", 64, relu6, expansion=6.0),
+            partial(inverted, 64, 64, exp_ratio=6.0, act_layer=nn.ReLU6, noskip=True),
         ),
-    }
+        "fused-inverted": Pair(
+            block("mlp", "fused-inverted", 64, relu6), partial(edge, 64, 64, exp_ratio=4.0, act_layer=nn.ReLU6, noskip=True)
+        ),
+        "partial": Pair(block("conv", "partial", 64, 64, 3), partial(models.fasternet.Partial_conv3, 64, 4, "split_cat")),
+        "patch-merging": Pair(
+            block("downsample", "patch-merging", 96, 192, None), partial(models.swin_transformer.PatchMerging, 96, 192),
+            pixels, "rows",
+        ),
+        "shortcut, average-pool": Pair(
+            block("shortcut", "average-pool", 64, 128, 2, batch), partial(models.resnet.downsample_avg, 64, 128, 1, 2)
+        ),
+        "average-max": Pair(block("pooling", "average-max", 64), partial(layers.SelectAdaptivePool2d, pool_type="avgmax", flatten=True)),
+    }  # fmt: skip
+    networks = {
+        "resnet": Pair(network("resnet", family="imagenet", depth=26), model("resnet26"), image),
+        "resnext": Pair(
+            network("resnext", family="imagenet", depth=26),
+            partial(models.ResNet, models.resnet.Bottleneck, (2, 2, 2, 2), num_classes=10, cardinality=32, base_width=4),
+            image,
+        ),
+        "sknet": Pair(
+            network("sknet", family="imagenet", depth=18, reduction=8, least=16, split=True), model("skresnet18"), image
+        ),
+        "mobilenet-v2": Pair(network("mobilenet-v2", width=1.0, stem="imagenet"), model("mobilenetv2_100"), image),
+        "convnext": Pair(
+            network("convnext", depths=(2, 2, 6, 2), width=40, patch=4), model("convnext_atto", conv_mlp=False), image
+        ),
+        "vit": Pair(
+            network("vit", patch=16, width=192, depth=12, grid=8, class_token=True, attention=heads),
+            model("vit_tiny_patch16_224", img_size=128), image,
+        ),
+        "swin": Pair(
+            network("swin", depths=(2, 2, 6, 2), width=96, patch=4),
+            model("swin_tiny_patch4_window7_224", drop_path_rate=0.0), (2, 3, 224, 224),
+        ),
+    }  # fmt: skip
+    return blocks | networks
 
 
 if __name__ == "__main__":

@@ -72,3 +72,17 @@ def test_prelu_learns_a_slope_for_each_channel():
 @pytest.mark.parametrize("name", [name for name in FORMULAS if name != "prelu"])
 def test_all_others_have_no_weights(name):
     assert list(make(name, 8).parameters()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("relu", "relu"), ("relu6", "relu6"), ("leaky-relu", "leaky_relu"), ("elu", "elu"), ("gelu", "gelu"),
+        ("silu", "silu"), ("hardswish", "hard_swish"), ("mish", "mish"), ("tanh", "tanh"), ("sigmoid", "sigmoid"),
+    ],
+)  # fmt: skip
+def test_it_equals_timms(timm, assert_twins, name, theirs):
+    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)) * 4
+
+    assert_twins(make(name), timm.layers.get_act_layer(theirs)(), x)

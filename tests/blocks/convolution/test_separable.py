@@ -1,5 +1,6 @@
 """Depthwise separable convolution."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -31,3 +32,14 @@ def test_it_is_a_dense_convolution_whose_weights_are_products():
                 dense.weight[o, c] = module.pointwise.weight[o, c, 0, 0] * module.depthwise.weight[c, 0]
 
     torch.testing.assert_close(module(X), dense(X), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stride", [1, 2])
+def test_it_equals_timms(timm, assert_twins, renamed, stride):
+    theirs = timm.layers.SeparableConv2d(8, 16, 3, stride=stride, padding=1)
+
+    assert_twins(
+        SeparableConvolution(8, 16, 3, stride), theirs, X,
+        translate=renamed(("conv_dw", "depthwise"), ("conv_pw", "pointwise")),
+    )  # fmt: skip

@@ -36,3 +36,8 @@ def test_it_starts_as_torchs_layer_norm_of_the_whole_sample_with_fewer_gains():
 def test_a_single_value_is_refused_because_it_would_always_become_zero(is_training):
     with pytest.raises(ValueError, match="layer-chw: a 1×1 map leaves a single value"):
         LayerNormCHW(1).train(is_training)(torch.randn(2, 1, 1, 1))
+
+
+@pytest.mark.slow
+def test_it_equals_timms_group_norm_of_one_group(timm, assert_twins):
+    assert_twins(LayerNormCHW(8), timm.layers.GroupNorm1(8), X)
