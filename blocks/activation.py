@@ -1,11 +1,11 @@
 """Activations, which networks give only what nothing else needs.
 
-Those whose gradient can be told from their output work in place; the others would have to keep a copy of the input.
+ReLU, leaky ReLU and ELU, whose gradient can be told from their output, work in place.
 """
 
 from torch import nn
 
-from blocks.catalogue import register
+from blocks.catalogue import register, require_at_least
 
 
 @register("activation", "relu")
@@ -41,9 +41,13 @@ class LeakyRectifier(nn.LeakyReLU):
     (batch, channels, height, width) → same shape.
     Maas et al., Rectifier Nonlinearities Improve Neural Network Acoustic Models, ICML Workshops 2013.
     Departs from the paper: none.
+
+    Raises:
+        ValueError: if `slope` is below zero: two inputs would share an output, and their gradient could not be told from it.
     """
 
     def __init__(self, channels: int, *, slope: float = 0.01) -> None:  # noqa: ARG002 - as for all choices of the slot
+        require_at_least("leaky-relu", "slope", slope, 0)
         super().__init__(slope, inplace=True)
 
 

@@ -1,5 +1,7 @@
 """What makes one vector of a map, before the classifier."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -68,12 +70,12 @@ class GeneralizedMeanPooling(nn.Module):
     Departs from the paper: none; one exponent for all channels, learned, and values below 1e-6 raised to it.
 
     Raises:
-        ValueError: if `exponent` is not above zero.
+        ValueError: if `exponent` is not above zero, or infinite.
     """
 
     def __init__(self, channels: int, *, exponent: float = 3.0) -> None:  # noqa: ARG002 - as for all choices of the slot
         super().__init__()
-        if exponent <= 0:
+        if not 0 < exponent < math.inf:
             raise ValueError(f"gem: exponent={exponent} is no power mean of positive values; above 0 would fit")
         self.exponent = nn.Parameter(torch.tensor(float(exponent)))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ablate import config
+from blocks import catalogue
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -38,9 +39,27 @@ def test_every_shipped_study_reads_and_says_its_question_cost_and_expectation(pa
 
 
 def test_every_shipped_study_is_in_the_readme():
-    listed = re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)
+    listed = re.findall(r"^\| `([\w-]+)` \|", README, flags=re.MULTILINE)
 
     assert sorted(listed) == sorted(path.stem for path in (ROOT / "studies").rglob("*.yml"))
+
+
+def test_the_page_of_the_catalogue_is_what_the_command_writes():
+    assert (ROOT / "docs" / "catalogue.md").read_text("utf-8") == catalogue.page(catalogue.read())
+
+
+def test_the_page_tells_of_every_slot_and_network_and_of_what_makes_no_sense():
+    text = catalogue.page(catalogue.read())
+
+    assert re.findall("^## (.+)", text, flags=re.MULTILINE)[1:] == [
+        "network",
+        *(slot for slot in re.findall(r"^\| network \| (.+) \|", text, flags=re.MULTILINE)[0].split(" | ")),
+    ]
+    assert set(catalogue.read().slots()) == set(re.findall("^## (.+)", text, flags=re.MULTILINE)[1:])
+    assert (
+        "- `patch-merging` as downsample of `lenet`: its own layer would take the place of both convolutions." in text
+    )
+    assert re.search(r"^\| `vit` \| mhsa \| layer \| – \|", text, flags=re.MULTILINE)
 
 
 def test_every_command_in_the_readme_exists():

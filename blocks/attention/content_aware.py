@@ -23,16 +23,16 @@ class ContentAwareMixer(nn.Module):
     in the batch. As in the code, a key is the sum of a pixel and the one that its offset points to.
 
     `window` is 16 in the paper. `ratio` is the share of the windows that attend at evaluation, rounded, at least one. A
-    map that is no multiple of the window is reflected at the bottom and on the right.
+    map that is no multiple of the window is reflected at the bottom and on the right. The
+    predictor has 3 hidden channels or more.
 
     Raises:
-        ValueError: if there are fewer than 4 channels, `window` is less than 2 or `ratio` not above 0 and at most 1, or a
-            map is smaller than the window.
+        ValueError: if `window` is less than 2 or `ratio` not above 0 and at most 1; from `forward`, if a map is smaller
+            than the window.
     """
 
     def __init__(self, channels: int, *, window: int = 8, ratio: float = 0.5) -> None:
         super().__init__()
-        require_at_least("camixer", "channels", channels, 4)
         require_at_least("camixer", "window", window, 2)
         if not 0 < ratio <= 1:
             raise ValueError(f"camixer: ratio={ratio} is no share of the windows; above 0 and at most 1 would fit")
@@ -97,16 +97,17 @@ class _Predictor(nn.Module):
     def __init__(self, channels: int, window: int) -> None:
         super().__init__()
         seen = channels + 4
+        hidden = max(3, seen // 4)  # the norm would leave of two only which is the larger
         self.window = window
-        self.reduce = nn.Conv2d(seen, seen // 4, 1)
-        self.norm = nn.LayerNorm(seen // 4, eps=1e-6)
+        self.reduce = nn.Conv2d(seen, hidden, 1)
+        self.norm = nn.LayerNorm(hidden, eps=1e-6)
         self.act = nn.LeakyReLU(0.1, inplace=True)
         self.offsets = nn.Sequential(
-            nn.Conv2d(seen // 4, seen // 8, 1), nn.LeakyReLU(0.1, inplace=True), nn.Conv2d(seen // 8, 2, 1)
+            nn.Conv2d(hidden, hidden // 2, 1), nn.LeakyReLU(0.1, inplace=True), nn.Conv2d(hidden // 2, 2, 1)
         )
         self.scores = nn.Sequential(nn.Linear(window**2, window), nn.LeakyReLU(0.1, inplace=True), nn.Linear(window, 2))
-        self.channel_gate = nn.Linear(seen // 4, channels)
-        self.pixel_gate = nn.Conv2d(seen // 4, 1, 3, padding=1)
+        self.channel_gate = nn.Linear(hidden, channels)
+        self.pixel_gate = nn.Conv2d(hidden, 1, 3, padding=1)
 
     def forward(self, x: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Predict."""

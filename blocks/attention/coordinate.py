@@ -20,7 +20,7 @@ class CoordinateAttention(nn.Module):
 
     Args:
         channels: of input and output.
-        reduction: channels per hidden channel.
+        reduction: channels per hidden channel, of which there are at least 8.
         axes: `x` averages along the width and keeps one gate per row, `y` averages along the height and keeps one gate
             per column, named as the poolings in the paper's figure 2; `both` has both gates.
         bias: whether the convolutions have a bias.

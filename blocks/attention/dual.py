@@ -5,7 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from blocks.catalogue import register, require_known, require_unit
+from blocks.attention.self_attention import require_pixels
+from blocks.catalogue import register, require_at_least, require_known, require_unit
 
 PARTS: dict[str, tuple[Literal["position", "channel"], ...]] = {
     "both": ("position", "channel"),
@@ -35,7 +36,8 @@ class DualAttention(nn.Module):
             those whose product with it is large, by the softmax of E, as the paper prints it.
 
     Raises:
-        ValueError: if `reduction` leaves no channel, a word is not known, or an option is for a part that is not there.
+        ValueError: if `reduction` leaves no channel, there is a single channel to attend to, a word is not known, or an
+            option is for a part that is not there; from `forward`, if there is a single pixel to attend to.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class DualAttention(nn.Module):
             require_unit("danet", reduction, channels)
             self.parts["position"] = PositionAttention(channels, channels // reduction)
         if "channel" in PARTS[parts]:
+            require_at_least("danet", "channels", channels, 2)
             self.parts["channel"] = ChannelAttention(SIGNS[affinity])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,6 +84,7 @@ class PositionAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the pixels draw from each other."""
+        require_pixels("danet", x.shape[2:].numel())
         query, key, value = (layer(x).flatten(2) for layer in (self.query, self.key, self.value))
         weights = (query.mT @ key).softmax(-1)  # (batch, pixels, pixels)
         drawn: Tensor = weights @ value.mT  # (batch, pixels, channels)

@@ -20,13 +20,16 @@ class EfficientChannel(nn.Module):
         kernel: how many neighbouring channels a gate sees, itself among them; from `channels` by the formula if not given.
 
     Raises:
-        ValueError: if `kernel` is not odd.
+        ValueError: if `kernel` is not odd, or reaches further than all channels.
     """
 
     def __init__(self, channels: int, *, kernel: int | None = None) -> None:
         super().__init__()
         size = _kernel_for(channels) if kernel is None else kernel
         require_odd("eca", size, middle="channel")
+        widest = 2 * channels - 1
+        if size > widest:
+            raise ValueError(f"eca: kernel={size} reaches beyond all of {channels} channels; 1 to {widest} would fit")
         self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

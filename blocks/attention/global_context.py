@@ -4,7 +4,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from blocks.catalogue import register, require_known, require_unit
+from blocks.attention.self_attention import require_pixels
+from blocks.catalogue import register, require_at_least, require_known
 
 FUSIONS = ("add", "scale")
 POOLS = ("attention", "avg")
@@ -21,32 +22,34 @@ class GlobalContext(nn.Module):
 
     Args:
         channels: of input and output.
-        reduction: channels per hidden unit of the two layers that transform the context.
+        reduction: channels per hidden unit of the two layers that transform the context; 16 in most of the paper, whose
+            networks are wider.
         fusion: whether the transformed context is added, or scales the channels through a sigmoid.
         pool: whether the context is weighted by attention, or is the plain average.
 
     Raises:
-        ValueError: if `reduction` leaves less than 2 hidden units, of which the norm would make zero whatever they were,
-            or a word is not known.
+        ValueError: if `reduction` leaves less than 3 hidden units (the norm makes zero of one, and leaves of two only which
+            is the larger), or a word is not known; from `forward`, if there is a single pixel to attend to.
     """
 
     def __init__(
         self,
         channels: int,
         *,
-        reduction: int = 16,
+        reduction: int = 8,
         fusion: Literal["add", "scale"] = "add",
         pool: Literal["attention", "avg"] = "attention",
     ) -> None:
         super().__init__()
-        require_unit("gc", reduction, channels)
+        require_at_least("gc", "channels", channels, 3)
+        require_at_least("gc", "reduction", reduction, 1)
         require_known("gc", "fusion", fusion, FUSIONS)
         require_known("gc", "pool", pool, POOLS)
         hidden = channels // reduction
-        if hidden < 2:
+        if hidden < 3:
             raise ValueError(
-                f"gc: reduction={reduction} leaves a single unit for {channels} channels, which its norm would always "
-                f"make zero; 1 to {channels // 2} would fit"
+                f"gc: reduction={reduction} leaves {hidden} of {channels} channels as hidden units, and the norm needs 3 to "
+                f"leave more than which is the larger; 1 to {channels // 3} would fit"
             )
         self.pool = _Attention(channels) if pool == "attention" else _Average()
         self.reduce = nn.Linear(channels, hidden)
@@ -80,6 +83,7 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the averages (batch, channels)."""
+        require_pixels("gc", x.shape[2:].numel())
         pixels = x.flatten(2).transpose(1, 2)  # (batch, pixels, channels): no copy if channels come last in memory
         weights = self.score(pixels).softmax(1)  # (batch, pixels, 1)
         context: Tensor = (weights.transpose(1, 2) @ pixels)[:, 0]

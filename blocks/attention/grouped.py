@@ -20,7 +20,7 @@ class GroupedChannelAttention(nn.Module):
 
     The paper has as many `groups` of pixels as `heads`, 1, 2, 4 and 8 from the largest map to the smallest. Their sizes
     differ by one at most. The queries of two groups are paired in sorted order, and a pixel without a partner gets zeros.
-    A single group has only itself to be similar to.
+    A single group has only itself to be similar to, and in a group of one pixel only the signs of queries and keys count.
 
     Raises:
         ValueError: if `heads` does not divide `channels`, `groups` is less than 1, or a map has fewer pixels.

@@ -6,11 +6,13 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from blocks.attention.self_attention import require_pixels
 from blocks.catalogue import register, require_known, require_side, require_unit
 
 
 def _softmax(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
     """Average by the softmax of the products of two pixels, which the paper does not scale."""
+    require_pixels("non-local", g.shape[1])
     return functional.scaled_dot_product_attention(theta[:, None], phi[:, None], g[:, None], scale=1.0)[:, 0]
 
 
@@ -48,7 +50,7 @@ class NonLocal(nn.Module):
 
     Raises:
         ValueError: if `reduction` leaves no channel or `similarity` is not known; from `forward`, if the map is too
-            small to be sub-sampled.
+            small to be sub-sampled, or leaves a single pixel to a similarity that is a share of a sum.
     """
 
     def __init__(

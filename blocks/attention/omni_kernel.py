@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blocks.catalogue import register, require_known, require_odd
+from blocks.catalogue import register, require_at_least, require_known, require_odd
 
 
 @register("attention", "omni-kernel")
@@ -25,13 +25,13 @@ class OmniKernel(nn.Module):
 
     Args:
         channels: of input and output.
-        kernel: side of the large kernels, odd; 63 if not given. Weights that lie beyond the map from every pixel are left
-            out of the computation: on an 8×8 map 63 is quick, from 32×32 on it is slow on a CPU.
+        kernel: side of the large kernels, odd, 3 or more; 63 if not given. Weights that lie beyond the map from every
+            pixel are left out of the computation: on an 8×8 map 63 is quick, from 32×32 on it is slow on a CPU.
         branches: those that there are; their order changes nothing.
 
     Raises:
-        ValueError: if `kernel` is not odd, or given without the branch that has it, or there is no branch, one that is
-            not known, or one twice.
+        ValueError: if `kernel` is not odd or less than 3, or given without the branch that has it, or there is no branch,
+            one that is not known, or one twice.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class OmniKernel(nn.Module):
         super().__init__()
         _require_branches(branches, kernel)
         size = 63 if kernel is None else kernel
+        require_at_least("omni-kernel", "kernel", size, 3)
         require_odd("omni-kernel", size)
         self.reduce = nn.Conv2d(channels, channels, 1)
         # In the order of the table, so that sums are the same to the last bit whatever order is asked for.
@@ -113,7 +114,7 @@ class _Global(nn.Module):
         values = self.values(x)
         precise = torch.promote_types(values.dtype, torch.float32)  # there is no transform of bfloat16
         frequencies = torch.fft.fft2(values.to(precise)) * self.weights(x)
-        output: Tensor = x * self.beta + torch.fft.ifft2(frequencies).abs() * self.alpha
+        output: Tensor = x * self.beta + torch.fft.ifft2(frequencies).abs().to(x.dtype) * self.alpha
         return output
 
 

@@ -27,7 +27,7 @@ class SelectiveKernel(nn.Module):
         stride: of each branch's convolution.
         branches: how many kernels there are to choose from.
         groups: groups of each branch's convolution.
-        reduction: channels per hidden unit of the choice.
+        reduction: channels per hidden unit of the choice; without effect where that would leave less than `least`.
         least: hidden units of the choice, however few the channels.
         split: whether each branch sees its own share of the input channels instead of all (as in timm's SK-ResNets).
 

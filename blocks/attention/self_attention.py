@@ -22,7 +22,8 @@ class SelfAttention(nn.Module):
         bias: whether queries, keys and values have a bias; the projection of the output always has one.
 
     Raises:
-        ValueError: if the heads do not divide the channels, or both `heads` and `head_channels` are given.
+        ValueError: if the heads do not divide the channels, or both `heads` and `head_channels` are given; from `forward`,
+            if the map is a single pixel.
     """
 
     # Pixels are a set to it, so a network may put a class token among them.
@@ -48,6 +49,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend."""
         batch, channels, height, width = x.shape
+        require_pixels("mhsa", height * width)
         pixels = x.flatten(2).mT  # (batch, pixels, channels): no copy if channels come last in memory
         heads = self.qkv(pixels).view(batch, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(*heads.unbind(0))  # (batch, heads, pixels, channels of a head)
@@ -71,3 +73,16 @@ def count_heads(block: str, channels: int, heads: int | None, head_channels: int
     size = 32 if head_channels is None else head_channels
     require_divisor(block, "head_channels", size, channels)
     return channels // size
+
+
+def require_pixels(block: str, n_pixels: int) -> None:
+    """Refuse to choose among a single pixel: its weight would be one, whatever it was.
+
+    Raises:
+        ValueError: if there are no others.
+    """
+    if n_pixels == 1:
+        raise ValueError(
+            f"{block}: the map leaves a single pixel to attend to, which would always get all the weight; "
+            "larger images or fewer stages would fit"
+        )

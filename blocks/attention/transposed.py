@@ -22,7 +22,7 @@ class TransposedAttention(nn.Module):
 
     Args:
         channels: of input and output.
-        heads: how many there are.
+        heads: how many there are, of 2 channels or more: one alone would only attend to itself.
         head_channels: channels of each, instead of `heads`; with neither there are as many heads as leave each the
             paper's 48 channels or more, and one if there are fewer.
         depthwise: whether a 3×3 convolution of each channel follows the 1×1 convolution that makes queries, keys and
@@ -30,7 +30,8 @@ class TransposedAttention(nn.Module):
         bias: whether the convolutions have biases.
 
     Raises:
-        ValueError: if the heads do not divide the channels, or both `heads` and `head_channels` are given.
+        ValueError: if the heads do not divide the channels or have less than 2 of them, or both `heads` and
+            `head_channels` are given; from `forward`, if the map is a single pixel, of which only the sign would count.
     """
 
     def __init__(
@@ -46,6 +47,11 @@ class TransposedAttention(nn.Module):
         if heads is None and head_channels is None:
             heads = _default_heads(channels)
         self.heads = count_heads("mdta", channels, heads, head_channels)
+        if self.heads == channels:
+            raise ValueError(
+                f"mdta: heads={channels} leaves a single channel to each, which would always get all the weight; "
+                "heads of 2 or more channels would fit"
+            )
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=bias)
         self.depthwise = (
             nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=bias)
@@ -58,6 +64,10 @@ class TransposedAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend."""
         batch, channels, height, width = x.shape
+        if height * width == 1:
+            raise ValueError(
+                "mdta: a map of a single pixel leaves only signs to compare; larger images or fewer stages would fit"
+            )
         heads = self.depthwise(self.qkv(x)).reshape(batch, 3, self.heads, channels // self.heads, height * width)
         query, key, value = heads.unbind(1)  # (batch, heads, channels of a head, pixels)
         cosines = functional.normalize(query, dim=3) @ functional.normalize(key, dim=3).transpose(2, 3)

@@ -9,9 +9,6 @@ from torch.nn import functional
 from blocks.attention.self_attention import count_heads
 from blocks.catalogue import register, require_at_least, require_known, require_side
 
-# What is added to the score of two pixels that may not see each other: softmax makes e⁻¹⁰⁰ of it, as in the authors' code.
-HIDDEN = -100.0
-
 
 @register("attention", "window", smallest=7)
 class WindowAttention(nn.Module):
@@ -21,7 +18,7 @@ class WindowAttention(nn.Module):
     Liu et al., Swin Transformer, ICCV 2021, arXiv:2103.14030.
     Departs from the paper: a side that is no multiple of the window is padded by zeros at its end, which are seen like
     any other pixel, as in torchvision and timm; a map smaller than a window is refused, where the authors' code shrinks
-    the window.
+    the window; pixels that may not see each other never do, where the code takes 100 from their scores.
 
     With `shift` the map is first rolled up and left by half a window, so that the windows lie across the borders of the
     others; pixels that only rolling has brought together do not see each other. A side that one window covers is not
@@ -29,7 +26,7 @@ class WindowAttention(nn.Module):
 
     Args:
         channels: of input and output.
-        window: side of the windows.
+        window: side of the windows, 2 or more: a pixel alone would only see itself.
         shift: whether the windows are shifted by half a window; Swin does it in every second block.
         heads: how many there are.
         head_channels: channels of each, instead of `heads`; with neither it is 32.
@@ -37,8 +34,8 @@ class WindowAttention(nn.Module):
         position: whether each head adds a learned number to a score for where the one pixel lies from the other.
 
     Raises:
-        ValueError: if the heads do not divide the channels, both `heads` and `head_channels` are given, there is nothing
-            to shift by, or `position` is not known; from `forward`, if the map is smaller than a window.
+        ValueError: if the heads do not divide the channels, both `heads` and `head_channels` are given, `window` is less
+            than 2, or `position` is not known; from `forward`, if the map is smaller than a window.
     """
 
     def __init__(
@@ -53,7 +50,7 @@ class WindowAttention(nn.Module):
         position: Literal["relative", "none"] = "relative",
     ) -> None:
         super().__init__()
-        require_at_least("window", "window", window, 1)
+        require_at_least("window", "window", window, 2)
         require_known("window", "position", position, POSITIONS)
         self.window, self.shift = window, 0
         self.heads = count_heads("window", channels, heads, head_channels)
@@ -72,13 +69,7 @@ class WindowAttention(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def shifted(self) -> Self:
-        """Shift the windows from now on, and return the module itself.
-
-        Raises:
-            ValueError: if half a window is no pixel.
-        """
-        if self.window < 2:
-            raise ValueError("window: window=1 leaves nothing to shift by; 2 or more would fit")
+        """Shift the windows from now on, and return the module itself."""
         self.shift = self.window // 2
         return self
 
@@ -101,7 +92,7 @@ class WindowAttention(nn.Module):
         q, k, v = heads.unbind(0)  # (batch, windows, heads, pixels, channels of a head)
         scores = self.position(q * q.shape[-1] ** -0.5 @ k.mT)  # (batch, windows, heads, pixels, pixels)
         if any(shifts):
-            scores = scores + _hidden(scores, size, rows, columns, shifts)
+            scores = scores.masked_fill(_apart(size, rows, columns, shifts, scores.device), -torch.inf)
         x = (scores.softmax(-1) @ v).transpose(2, 3).reshape(batch, rows, columns, size, size, channels)
         x = x.transpose(2, 3).reshape(batch, rows * size, columns * size, channels)
         if any(shifts):
@@ -138,16 +129,12 @@ class NoPosition(nn.Identity):
 POSITIONS: dict[str, type[RelativePosition | NoPosition]] = {"relative": RelativePosition, "none": NoPosition}
 
 
-def _hidden(scores: Tensor, size: int, rows: int, columns: int, shifts: list[int]) -> Tensor:
-    """Return what to add to the scores of a rolled map: `HIDDEN` where only rolling has brought two pixels together.
-
-    (windows, 1, pixels, pixels).
-    """
+def _apart(size: int, rows: int, columns: int, shifts: list[int], device: torch.device) -> Tensor:
+    """Tell which pixels of the windows of a rolled map only rolling has brought together: (windows, 1, pixels, pixels)."""
     rolled_rows, rolled_columns = (
-        (torch.arange(n * size, device=scores.device) >= n * size - shift).view(n, size)
+        (torch.arange(n * size, device=device) >= n * size - shift).view(n, size)
         for n, shift in zip((rows, columns), shifts, strict=True)
     )
     region = 2 * rolled_rows[:, None, :, None] + rolled_columns[None, :, None, :]  # (rows, columns, size, size)
     region = region.view(rows * columns, 1, size * size)
-    is_apart = region[:, :, :, None] != region[:, :, None, :]
-    return is_apart.to(scores.dtype) * HIDDEN
+    return region[:, :, :, None] != region[:, :, None, :]

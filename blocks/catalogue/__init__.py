@@ -4,6 +4,7 @@ from blocks.catalogue.errors import CatalogueError, unknown
 from blocks.catalogue.files import fingerprint
 from blocks.catalogue.fitting import (
     require_at_least,
+    require_dilation,
     require_divisor,
     require_known,
     require_odd,
@@ -25,6 +26,7 @@ __all__ = [
     "read",
     "register",
     "require_at_least",
+    "require_dilation",
     "require_divisor",
     "require_known",
     "require_odd",

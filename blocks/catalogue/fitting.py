@@ -25,7 +25,7 @@ def require_at_least(block: str, option: str, value: float, least: float) -> Non
     Raises:
         ValueError: naming the smallest that fits.
     """
-    if value < least:
+    if not value >= least:  # so that what is no number does not pass
         raise ValueError(f"{block}: {option}={value} is too small; {least} or more would fit")
 
 
@@ -38,6 +38,20 @@ def require_odd(block: str, kernel: int, *, option: str = "kernel", middle: str 
     if kernel < 1 or kernel % 2 == 0:
         fit = "1 or 3" if kernel < 2 else f"{kernel - 1} or {kernel + 1}"
         raise ValueError(f"{block}: {option}={kernel} has no middle {middle}; {fit} would fit")
+
+
+def require_dilation(block: str, dilation: int, kernel: int) -> None:
+    """Refuse a dilation below 1, or of a kernel that has a single value: it would change nothing.
+
+    Raises:
+        ValueError: naming what would fit.
+    """
+    require_at_least(block, "dilation", dilation, 1)
+    if kernel == 1 and dilation > 1:
+        raise ValueError(
+            f"{block}: dilation={dilation} changes nothing in a kernel of one pixel; "
+            "dilation=1 or a kernel of 3 or more would fit"
+        )
 
 
 def require_divisor(block: str, option: str, value: int, *channels: int) -> None:

@@ -6,26 +6,31 @@ from blocks.catalogue.reader import Catalogue, Entry
 
 # What a slot is, so that a network that lacks it is seen to lack the place.
 SLOTS = {
-    "network": "What is trained. Its slots are listed below; its options can be varied like slots.",
+    "network": "What is trained. Its slots are in the table above; its options can be varied like slots.",
     "attention": "Weighs or mixes features by what it finds in them. Convolutional networks have none by default and "
-    "gain a block by it; in ViT and Swin it is what mixes the pixels.",
+    "gain a block by it; in ViT and Swin it is what mixes the pixels. DANet is defined by its own.",
     "norm": "Follows every convolution, or comes before every branch. Every network has the place; LeNet leaves it empty.",
-    "conv": "The k×k convolutions of the blocks, never those of stem, shortcut or attention. Networks without k×k "
-    "convolutions in their blocks (ViT, Swin) have no such place, nor have those that are defined by theirs (ResNeXt, SKNet).",
-    "mix": "Exchanges information between the groups of a grouped or depthwise convolution, right behind it. It mixes "
-    "nothing if no convolution is grouped, and a shuffle only renames channels if no grouped convolution follows.",
-    "activation": "The non-linearity of the blocks. Every network has one; in transformers it stands in the MLP.",
-    "shortcut": "What is added to a residual branch where the shape changes, and where it is kept. Only networks whose "
-    "blocks are sums and may change the shape have the place.",
-    "downsample": "Halves the map at the start of a stage. ViT has one size throughout, so there is no such place.",
-    "mlp": "Mixes the channels of each pixel, with or without its neighbours. Networks of blocks that end in an MLP have it.",
-    "pooling": "Makes one vector of the last map, before the classifier.",
+    "conv": "The k×k convolutions of the blocks, never those of stem, shortcut or attention. ViT and Swin have no k×k "
+    "convolutions in their blocks; LeNet, ResNeXt and SKNet are defined by theirs, and DANet takes its ResNet as it is.",
+    "mix": "Exchanges information between the groups of a grouped or depthwise convolution, right behind it. Networks "
+    "whose k×k convolutions are followed by a dense layer over all channels, or are not grouped at all, need none. A shuffle "
+    "only renames channels if no grouped convolution follows.",
+    "activation": "The non-linearity of the blocks. Every network has one; in transformers it stands in the mlp.",
+    "shortcut": "What is added to a residual branch where the shape changes, and where it is kept. LeNet has no "
+    "residual branches; the blocks of ConvNeXt, ViT and Swin always keep the shape, so that only the input itself fits; "
+    "those of the ShuffleNets join channels where others add; DANet takes its ResNet as it is.",
+    "downsample": "Halves the map at the start of a stage. ViT has one size throughout; the units of the ShuffleNets halve "
+    "the map in two branches, which is their design; DANet takes its ResNet as it is.",
+    "mlp": "Mixes the channels of each pixel, with or without its neighbours. Only networks whose blocks have such a "
+    "branch of its own have the place.",
+    "pooling": "Makes one vector of the last map, before the classifier. LeNet has layers for that, and DANet "
+    "classifies pixels and averages their logits.",
 }
 
 
 def page(known: Catalogue) -> str:
     """Return the whole catalogue as Markdown: what fills each slot, and which slots each network has."""
-    return "\n".join([*_networks(known), *(line for slot in SLOTS for line in _slot(known, slot))]) + "\n"
+    return "\n".join([*_networks(known), *(line for slot in SLOTS for line in _slot(known, slot))]).rstrip() + "\n"
 
 
 def _networks(known: Catalogue) -> Iterator[str]:

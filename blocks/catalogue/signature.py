@@ -1,6 +1,7 @@
 """Read the options and slots of a block from its signature, as source text."""
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,8 @@ class Option:
         if self.allowed is not None:
             # 1, 1.0 and True are equal to Python, but not to the reader of a table.
             return any(type(value) is type(known) and value == known for known in self.allowed)
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
         kinds = {TYPES[name] for name in self.types}
         return type(value) in kinds or (type(value) is int and float in kinds)
 

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from blocks.catalogue import register, require_at_least, require_odd
+from blocks.catalogue import register, require_dilation, require_odd
 from blocks.convolution.dense import DenseConvolution
 from blocks.convolution.depthwise import DepthwiseConvolution
 
@@ -18,12 +18,12 @@ class SeparableConvolution(nn.Sequential):
     Departs from the paper: none; nothing lies between the two, where MobileNet has a norm and a ReLU.
 
     Raises:
-        ValueError: if `kernel` is not odd, or `dilation` (as of `depthwise`) is less than 1.
+        ValueError: if `kernel` is not odd, or `dilation` is none that fits `depthwise`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, dilation: int = 1) -> None:
         require_odd("separable", kernel)
-        require_at_least("separable", "dilation", dilation, 1)
+        require_dilation("separable", dilation, kernel)
         super().__init__(
             OrderedDict(
                 depthwise=DepthwiseConvolution(in_channels, in_channels, kernel, stride, dilation=dilation),

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from torch import nn
 
 from blocks.catalogue import register, require_odd
+from blocks.mlp.width import widened
 from blocks.slots import MakeModule
 
 
@@ -31,12 +32,7 @@ class ConvolutionalChannelMixer(nn.Sequential):
 
     def __init__(self, channels: int, activation: MakeModule, *, expansion: float = 2.0, kernel: int = 3) -> None:
         require_odd("ccm", kernel)
-        hidden = int(expansion * channels)
-        if hidden < 1:
-            raise ValueError(
-                f"ccm: expansion={expansion} leaves no hidden channel for {channels} channels; "
-                f"{1 / channels:.3g} or more would fit"
-            )
+        hidden = widened("ccm", channels, expansion)
         super().__init__(
             OrderedDict(
                 expand=nn.Conv2d(channels, hidden, kernel, padding=kernel // 2),

@@ -4,8 +4,9 @@ from collections import OrderedDict
 
 from torch import nn
 
-from blocks.catalogue import register, require_at_least
+from blocks.catalogue import register
 from blocks.convolution.dense import DenseConvolution
+from blocks.mlp.width import widened
 from blocks.normalization.batch import BatchNorm
 from blocks.slots import MakeModule
 
@@ -30,8 +31,7 @@ class FusedInverted(nn.Sequential):
     """
 
     def __init__(self, channels: int, activation: MakeModule, *, expansion: float = 4.0, kernel: int = 3) -> None:
-        require_at_least("fused-inverted", "expansion", expansion, 1 / channels)
-        hidden = int(channels * expansion)
+        hidden = widened("fused-inverted", channels, expansion)
         super().__init__(
             OrderedDict(
                 conv=DenseConvolution(channels, hidden, kernel),

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from blocks.catalogue import register
+from blocks.mlp.width import widened
 from blocks.slots import MakeModule
 
 
@@ -43,12 +44,7 @@ class GatedDepthwise(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
-        hidden = int(expansion * channels)
-        if hidden < 1:
-            raise ValueError(
-                f"gdfn: expansion={expansion} leaves no hidden channel for {channels} channels; "
-                f"{1 / channels:.3g} or more would fit"
-            )
+        hidden = widened("gdfn", channels, expansion)
         self.path = _path(channels, hidden, depthwise=depthwise, bias=bias)
         self.activation = activation(hidden)
         self.gates = nn.ModuleList(_path(channels, hidden, depthwise=depthwise, bias=bias) for _ in range(int(gate)))

@@ -4,9 +4,10 @@ from collections import OrderedDict
 
 from torch import nn
 
-from blocks.catalogue import register, require_at_least
+from blocks.catalogue import register
 from blocks.convolution.dense import DenseConvolution
 from blocks.convolution.depthwise import DepthwiseConvolution
+from blocks.mlp.width import widened
 from blocks.normalization.batch import BatchNorm
 from blocks.slots import MakeModule
 
@@ -31,8 +32,7 @@ class InvertedResidual(nn.Sequential):
     """
 
     def __init__(self, channels: int, activation: MakeModule, *, expansion: float = 4.0, kernel: int = 3) -> None:
-        require_at_least("inverted-residual", "expansion", expansion, 1 / channels)
-        hidden = int(channels * expansion)
+        hidden = widened("inverted-residual", channels, expansion)
         super().__init__(
             OrderedDict(
                 expand=DenseConvolution(channels, hidden, 1),

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blocks.catalogue import register, require_known
+from blocks.mlp.width import widened
 from blocks.slots import MakeModule
 
 
@@ -55,12 +56,7 @@ class Perceptron(nn.Module):
     ) -> None:
         super().__init__()
         require_known("mlp", "pointwise", pointwise, POINTWISE)
-        n_hidden = int(expansion * channels)
-        if n_hidden < 1:
-            raise ValueError(
-                f"mlp: expansion={expansion} leaves no hidden channel for {channels} channels; "
-                f"1/{channels} or more would fit"
-            )
+        n_hidden = widened("mlp", channels, expansion)
         self.pointwise = POINTWISE[pointwise]
         self.hidden = nn.Linear(channels, n_hidden)
         self.activation = activation(n_hidden)

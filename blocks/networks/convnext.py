@@ -66,7 +66,7 @@ class ConvNeXt(nn.Module):
         conv: makes the blocks' convolutions.
         mlp: mixes the channels.
         activation: of the mlp.
-        downsample: halves the map between stages.
+        downsample: halves the map between stages; patch merging has a layer norm of its own.
         pooling: makes one vector of the map.
 
     Raises:

@@ -21,7 +21,8 @@ class DANet(nn.Module):
     (batch, in_channels, height, width) → (batch, n_classes).
     Fu et al., Dual Attention Network for Scene Segmentation, CVPR 2019, arXiv:1809.02983.
     Departs from the paper: it classifies images, not pixels; the residual network keeps its strides, as its convolutions
-    are not dilated; the classifiers of the two parts, which only supervise training there, are left out.
+    are not dilated; the classifiers of the two parts, which only supervise training there, are left out; a channel draws
+    from those that are unlike it, as in the authors' code (see attention `danet`).
 
     The residual network is that of `resnet` without pooling and head, with the same options; depth 101, family imagenet
     is the paper's.
@@ -41,7 +42,8 @@ class DANet(nn.Module):
         activation: follows the norms, as in residual networks.
 
     Raises:
-        ValueError: if the residual network cannot be built, its last map has too few channels, or `parts` is not known.
+        ValueError: if the residual network cannot be built, its last map has too few channels, `dropout` is no share, or
+            `parts` is not known.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class DANetHead(nn.Module):
         activation: follows the norms.
 
     Raises:
-        ValueError: if there are too few channels, or `parts` is not known.
+        ValueError: if there are too few channels, `dropout` is no share, or `parts` is not known.
     """
 
     def __init__(
@@ -124,6 +126,13 @@ class DANetHead(nn.Module):
     ) -> None:
         super().__init__()
         require_known("danet", "parts", parts, PARTS)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"danet: dropout={dropout} is no share that leaves channels; 0 or more, below 1 would fit")
+        least = 8 if parts == "channel" else 32  # a quarter leaves two channels to compare, or one for queries and keys
+        if in_channels < least:
+            raise ValueError(
+                f"danet: the last map has {in_channels} channels; {least} or more, by width or stages, would fit"
+            )
         hidden = in_channels // 4
         self.branches = nn.ModuleDict()
         self.classifiers = nn.ModuleDict()

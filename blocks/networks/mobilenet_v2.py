@@ -1,5 +1,6 @@
 """Network of inverted residuals with linear bottlenecks."""
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal
@@ -192,8 +193,8 @@ def _rounded(channels: float) -> int:
 
 
 def _require_fitting(width: float, depths: tuple[int, ...], expansion: int) -> None:
-    if width <= 0:
-        raise ValueError(f"mobilenet-v2: width={width} leaves no channels; above 0 would fit")
+    if not 0 < width < math.inf:
+        raise ValueError(f"mobilenet-v2: width={width} leaves no number of channels; above 0 would fit")
     require_at_least("mobilenet-v2", "expansion", expansion, 1)
     if not 2 <= len(depths) <= len(WIDTHS):
         raise ValueError(f"mobilenet-v2: depths={list(depths)} are {len(depths)} stages; 2 to {len(WIDTHS)} would fit")

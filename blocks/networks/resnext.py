@@ -33,7 +33,8 @@ class ResNeXt(nn.Module):
 
     (batch, in_channels, height, width) → (batch, n_classes).
     Xie et al., Aggregated Residual Transformations for Deep Neural Networks, CVPR 2017, arXiv:1611.05431.
-    Departs from the paper: the CIFAR networks are a tenth as wide by default, for brief training.
+    Departs from the paper: by default the CIFAR networks are narrower, a quarter outside the grouped convolutions and a
+    sixteenth inside, for brief training.
 
     Family `cifar` is for small images; its ResNeXt-29 8×64d is `depth: 29, width: 64, group_width: 64`. Family
     `imagenet` with `depth: 50` is ResNeXt-50 32×4d, with `depth: 101, group_width: 8` ResNeXt-101 32×8d. Blocks are

@@ -1,5 +1,6 @@
 """Network of grouped 1×1 convolutions whose channels are shuffled."""
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
@@ -97,8 +98,8 @@ class ShuffleNetV1(nn.Module):
             fit = ", ".join(map(str, WIDTHS))
             raise ValueError(f"shufflenet-v1: groups={groups} is not in the paper's table; {fit} would fit")
         require_known("shufflenet-v1", "stem", stem, STEMS)
-        if width <= 0:
-            raise ValueError(f"shufflenet-v1: width={width} leaves no channels; above 0 would fit")
+        if not 0 < width < math.inf:
+            raise ValueError(f"shufflenet-v1: width={width} leaves no number of channels; above 0 would fit")
         require_at_least("shufflenet-v1", "stages in depths", len(depths), 1)
         require_at_least("shufflenet-v1", "depths", min(depths), 1)
         fillings = Fillings(groups, kernel, attention, norm, activation, conv, _following(mix, groups))

@@ -44,7 +44,8 @@ class SKNet(nn.Module):
 
     (batch, in_channels, height, width) → (batch, n_classes).
     Li et al., Selective Kernel Networks, CVPR 2019, arXiv:1903.06586.
-    Departs from the paper: the CIFAR networks are a tenth as wide by default, for brief training.
+    Departs from the paper: by default the CIFAR networks are narrower, a quarter outside the selective kernels and a
+    sixteenth inside, for brief training.
 
     A block is the bottleneck of `resnext` with a selective kernel in place of grouped k×k, norm and activation. Family
     `imagenet` with `depth: 50` is SKNet-50. At its depths 10, 18 and 34 the blocks have two convolutions without

@@ -60,7 +60,8 @@ class SwinTransformer(nn.Module):
         pooling: makes one vector of the map.
 
     Raises:
-        ValueError: if a number is too small, there is no stage, or there are no windows that `shift` could leave in place.
+        ValueError: if a number is too small, there is no stage, or there are no windows or no second blocks that `shift` could
+            leave in place.
     """
 
     def __init__(
@@ -83,6 +84,10 @@ class SwinTransformer(nn.Module):
         require_at_least("swin", "stages", len(depths), 1)
         for name, value in {"depths": min(depths), "width": width, "patch": patch}.items():
             require_at_least("swin", name, value, 1)
+        if not shift and max(depths) == 1:
+            raise ValueError(
+                "swin: shift=False changes nothing where no stage has a second block; shift=True would fit"
+            )
         fillings = Fillings(shift, attention, norm, mlp, activation, downsample)
         widths = [width * 2**i for i in range(len(depths))]
         self.stem = nn.Sequential(OrderedDict(conv=PatchConvolution(in_channels, width, patch), norm=norm(width)))

@@ -35,8 +35,8 @@ class VisionTransformer(nn.Module):
     `class_token: true` and `attention: {mhsa: {head_channels: 64}}`; ViT-Base/16 `width: 768`.
 
     With `class_token` the map becomes a sequence that begins with a learned token, (batch, channels, 1 + patches, 1),
-    and the head sees that token alone. So attention and mlp must take pixels as a set (`sees_order = False`), and there
-    is nothing to pool. Norms take pixels as a set, and the token is one of them.
+    and the head sees that token alone. So attention, which cannot be `none`, and mlp must take pixels as a set
+    (`sees_order = False`), and there is nothing to pool. Norms take pixels as a set, and the token is one of them.
 
     Args:
         in_channels: 1 for grey images, 3 for colour.
@@ -204,14 +204,20 @@ class FirstPixel(nn.Module):
 
 
 def _require_sets(blocks: nn.Sequential) -> None:
-    """Refuse what looks at where pixels lie: a sequence with a class token has lost it.
+    """Refuse what looks at where pixels lie, which a sequence with a class token has lost, and a token that sees none.
 
     Raises:
-        ValueError: naming the class.
+        ValueError: naming the class, or saying that there is no attention.
     """
     for block in blocks:
+        is_blind = isinstance(block.attention, Nothing)
+        if is_blind:
+            raise ValueError(
+                "vit: without attention the class token sees no patch, and all images get the same answer; "
+                "class_token: false would fit"
+            )
         for part in (block.attention, block.mlp):
-            if getattr(part, "sees_order", True) and not isinstance(part, Nothing):
+            if getattr(part, "sees_order", True):
                 raise ValueError(
                     f"vit: {type(part).__name__} needs a map, and the class token makes a sequence of it; "
                     "class_token: false would fit"

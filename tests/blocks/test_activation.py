@@ -60,6 +60,12 @@ def test_the_slope_of_leaky_relu_is_an_option():
     assert make("leaky-relu", slope=0.2)(torch.tensor([-2.0])).item() == pytest.approx(-0.4)
 
 
+@pytest.mark.parametrize("slope", [-0.1, -1.0])
+def test_a_slope_that_would_fold_values_onto_each_other_is_refused(slope):
+    with pytest.raises(ValueError, match=f"leaky-relu: slope={slope} is too small; 0 or more would fit"):
+        make("leaky-relu", slope=slope)
+
+
 def test_prelu_learns_a_slope_for_each_channel():
     module = make("prelu", 3)
     with torch.no_grad():

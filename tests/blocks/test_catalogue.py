@@ -138,6 +138,8 @@ def test_unknown_ignores_case_shortens_long_lists_and_does_not_guess_wildly():
         (Option("n", ("int", "none")), "x", "expected int or none, not 'x'"),
         (Option("p", ("float",)), 1, None),
         (Option("p", ("float",)), False, "expected float, not False"),
+        (Option("p", ("float",)), float("inf"), "expected float, not inf"),
+        (Option("p", ("float",)), float("nan"), "expected float, not nan"),
         (Option("w", ("str",), ("avg", "max", "both")), "max", None),
         (
             Option("w", ("str",), ("avg", "max", "both")),
@@ -239,8 +241,8 @@ def test_the_sources_of_a_block_are_its_own_file_and_what_it_imports():
     assert [path.name for path in sources(CATALOGUE.find("attention", "se"))] == ["squeeze_excite.py"]
     assert {path.name for path in sources(CATALOGUE.find("mix", "shuffle"))} == {"shuffle.py"}
     assert {path.name for path in sources(CATALOGUE.find("network", "resnet"))} == {
-        "resnet.py", "absence.py", "activation.py", "dense.py", "start.py", "strided.py", "batch.py", "pooling.py",
-        "residual.py", "slots.py",
+        "resnet.py", "absence.py", "activation.py", "dense.py", "start.py", "strided.py", "batch.py",
+        "pooling.py", "residual.py", "slots.py",
     }  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def test_gradients_are_those_of_finite_differences(module):
     assert torch.autograd.gradcheck(module.double(), X.clone().requires_grad_())
 
 
-@pytest.mark.parametrize("exponent", [0.0, -1.0])
+@pytest.mark.parametrize("exponent", [0.0, -1.0, float("inf"), float("nan")])
 def test_an_exponent_that_is_not_above_zero_is_refused(exponent):
     message = f"gem: exponent={exponent} is no power mean of positive values; above 0 would fit"
     with pytest.raises(ValueError, match=message):

@@ -66,6 +66,7 @@ def test_parameters_are_as_many_as_published():
 
     assert {channels: count(CoordinateAttention(channels)) for channels in counts} == counts
     assert count(CoordinateAttention(256, bias=False)) == 6_160
+    assert count(CoordinateAttention(256, reduction=16)) == 16 * 256 + 16 + 2 * 16 + 2 * (16 * 256 + 256)
     assert count(CoordinateAttention(256, axes="x")) == 6_680 - (8 * 256 + 256)
 
 

@@ -151,3 +151,12 @@ def test_it_has_the_published_number_of_parameters_and_products():
 def test_what_does_not_fit_is_refused_with_what_would(options, message):
     with pytest.raises(ValueError, match=message):
         DualAttention(4, **options)
+
+
+def test_a_part_that_has_nothing_to_choose_from_is_refused():
+    with pytest.raises(ValueError, match="danet: channels=1 is too small; 2 or more would fit"):
+        DualAttention(1, reduction=1)
+    with pytest.raises(ValueError, match=r"danet: the map leaves a single pixel .*; larger images or fewer stages"):
+        DualAttention(8)(torch.zeros(2, 8, 1, 1))
+    assert DualAttention(1, parts="position", reduction=1)(torch.zeros(2, 1, 3, 3)).shape == (2, 1, 3, 3)
+    assert DualAttention(8, parts="channel")(torch.zeros(2, 8, 1, 1)).shape == (2, 8, 1, 1)

@@ -47,3 +47,9 @@ def test_it_equals_that_of_timm_with_a_given_kernel(timm, assert_twins):
 def test_a_kernel_without_a_middle_is_refused_with_those_that_would_fit():
     with pytest.raises(ValueError, match="eca: kernel=4 has no middle channel; 3 or 5 would fit"):
         EfficientChannel(8, kernel=4)
+
+
+def test_a_kernel_that_reaches_beyond_all_channels_is_refused():
+    assert EfficientChannel(8, kernel=15)(X[:, :8].float()).shape == (2, 8, 5, 4)
+    with pytest.raises(ValueError, match="eca: kernel=17 reaches beyond all of 8 channels; 1 to 15 would fit"):
+        EfficientChannel(8, kernel=17)

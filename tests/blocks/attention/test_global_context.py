@@ -73,7 +73,7 @@ def test_parameters_are_as_many_as_those_of_timm_and_of_the_paper():
     a_bias_that_the_softmax_cancels = 1
 
     assert count(GlobalContext(256, reduction=8)) == 16_993 - a_bias_that_the_softmax_cancels
-    assert count(GlobalContext(256)) == 256 + 2 * 256 * 16 + 256 + 3 * 16
+    assert count(GlobalContext(256, reduction=16)) == 256 + 2 * 256 * 16 + 256 + 3 * 16
     assert count(GlobalContext(256, reduction=8, pool="avg")) == 16_993 - 257
 
 
@@ -118,8 +118,9 @@ def test_it_equals_that_of_timm(timm, assert_twins, renamed, fusion, pool, layou
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "gc: reduction=16 leaves no unit for 8 channels; 1 to 8 would fit"),
-        ({"reduction": 8}, "gc: reduction=8 leaves a single unit for 8 channels, .*; 1 to 4 would fit"),
+        ({}, "gc: reduction=8 leaves 1 of 8 channels as hidden units, .*; 1 to 2 would fit"),
+        ({"reduction": 3}, "gc: reduction=3 leaves 2 of 8 channels as hidden units, .*; 1 to 2 would fit"),
+        ({"reduction": 0}, "gc: reduction=0 is too small; 1 or more would fit"),
         ({"reduction": 4, "fusion": "mul"}, r"gc: unknown fusion: 'mul' \(known: add, scale\)"),
         ({"reduction": 4, "pool": "atention"}, "gc: unknown pool: 'atention'; did you mean 'attention'"),
     ],
@@ -127,3 +128,11 @@ def test_it_equals_that_of_timm(timm, assert_twins, renamed, fusion, pool, layou
 def test_options_that_do_not_fit_are_refused_with_those_that_would(options, message):
     with pytest.raises(ValueError, match=message):
         GlobalContext(8, **options)
+
+
+def test_attention_to_a_single_pixel_is_refused():
+    pixel = torch.zeros(2, 8, 1, 1)
+
+    with pytest.raises(ValueError, match=r"gc: the map leaves a single pixel .*; larger images or fewer stages"):
+        GlobalContext(8, reduction=2)(pixel)
+    assert torch.equal(GlobalContext(8, reduction=2, pool="avg")(pixel), pixel)

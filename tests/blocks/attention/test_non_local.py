@@ -108,6 +108,15 @@ def test_options_that_keep_the_weights_keep_their_names_and_shapes():
     assert shapes(similarity="gaussian") == {k: v for k, v in everything.items() if k[:3] not in ("the", "phi")}
 
 
+def test_weights_start_as_the_paper_draws_them_and_biases_at_zero():
+    torch.manual_seed(0)
+    module = NonLocal(128)
+
+    for layer in (module.theta, module.phi, module.g, module.project):
+        assert float(layer.weight.detach().std()) == pytest.approx(math.sqrt(2 / layer.in_features), rel=0.05)
+        assert not layer.bias.any()
+
+
 def test_it_has_the_published_number_of_parameters_and_products():
     with torch.device("meta"):
         whole, sampled = NonLocal(256), NonLocal(256, sub_sample=True)
@@ -143,6 +152,14 @@ def test_what_does_not_fit_is_refused_with_what_would(options, message):
 def test_a_map_that_is_too_small_to_be_sub_sampled_is_refused():
     with pytest.raises(ValueError, match="non-local: sub_sample needs a side of 2 or more, and the map is 1×9"):
         NonLocal(8, sub_sample=True)(torch.zeros(1, 8, 1, 9))
+
+
+@pytest.mark.parametrize(
+    ("options", "side"), [({}, 1), ({"sub_sample": True}, 3), ({"similarity": "gaussian"}, 1)], ids=str
+)
+def test_a_share_of_a_single_pixel_is_refused(options, side):
+    with pytest.raises(ValueError, match=r"non-local: the map leaves a single pixel .*; larger images or fewer stages"):
+        NonLocal(8, **options)(torch.zeros(2, 8, side, side))
 
 
 @pytest.mark.slow

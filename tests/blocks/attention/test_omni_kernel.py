@@ -174,6 +174,16 @@ def test_frequencies_start_without_effect():
     assert torch.equal(module(x), before)
 
 
+def test_all_of_it_can_be_in_half_the_bits():
+    module, x = stirred(OmniKernel(8, kernel=3)).float(), torch.randn(2, 8, 6, 6)
+    expected = module(x)
+
+    y = module.bfloat16()(x.bfloat16())
+
+    assert y.dtype is torch.bfloat16
+    assert (y.float() - expected).norm() < 0.05 * expected.norm()
+
+
 def test_gradients_are_finite_where_the_inverse_transform_is_zero():
     module = OmniKernel(4, branches=("global",))
     branch = module.branches["global"]
@@ -216,6 +226,8 @@ def test_the_order_of_branches_changes_nothing():
 def test_what_it_cannot_be_built_with_is_refused():
     with pytest.raises(ValueError, match=r"omni-kernel: kernel=4 has no middle pixel; 3 or 5 would fit"):
         OmniKernel(8, kernel=4)
+    with pytest.raises(ValueError, match=r"omni-kernel: kernel=1 is too small; 3 or more would fit"):
+        OmniKernel(8, kernel=1)
     with pytest.raises(ValueError, match=r"omni-kernel: unknown branch: 'gobal'; did you mean 'global'"):
         OmniKernel(8, branches=("gobal",))
     for branches in ((), ("local", "local")):

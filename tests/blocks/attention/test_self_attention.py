@@ -117,6 +117,11 @@ def test_what_does_not_fit_is_refused_with_what_would(channels, options, message
         SelfAttention(channels, **options)
 
 
+def test_a_map_of_a_single_pixel_is_refused():
+    with pytest.raises(ValueError, match=r"mhsa: the map leaves a single pixel .*; larger images or fewer stages"):
+        SelfAttention(8, heads=2)(torch.zeros(2, 8, 1, 1))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("heads", "bias"), [(1, True), (3, True), (4, False)])
 def test_it_equals_the_attention_of_timm(timm, assert_twins, renamed, heads, bias):

@@ -77,7 +77,7 @@ def literal(module, sample, heads):
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("depthwise", [True, False])
-@pytest.mark.parametrize("heads", [1, 2, 6])
+@pytest.mark.parametrize("heads", [1, 2, 3])
 def test_channels_average_those_of_their_head_by_the_cosine_of_their_maps(heads, depthwise, bias):
     torch.manual_seed(0)
     module = TransposedAttention(6, heads=heads, depthwise=depthwise, bias=bias).double()
@@ -85,6 +85,13 @@ def test_channels_average_those_of_their_head_by_the_cosine_of_their_maps(heads,
     x = torch.randn(2, 6, 3, 2, dtype=torch.float64)
 
     torch.testing.assert_close(module(x), torch.stack([literal(module, sample, heads) for sample in x]))
+
+
+def test_all_convolutions_have_biases_or_none_has_and_scores_start_as_cosines():
+    with_bias, without = TransposedAttention(6, bias=True), TransposedAttention(6)
+
+    assert count(with_bias) - count(without) == 3 * 6 + 3 * 6 + 6
+    assert torch.equal(without.temperature, torch.ones(1, 1, 1))
 
 
 def test_parameters_are_as_many_as_in_the_authors_block():
@@ -139,5 +146,17 @@ def test_what_it_cannot_be_built_with_is_refused():
         TransposedAttention(32, heads=5)
     with pytest.raises(ValueError, match=r"mdta: head_channels=48 does not divide 32 channels"):
         TransposedAttention(32, head_channels=48)
+    for channels, options in ((8, {"heads": 8}), (8, {"head_channels": 1}), (1, {})):
+        with pytest.raises(
+            ValueError, match=rf"mdta: heads={channels} leaves a single channel to each, .* 2 or more channels"
+        ):
+            TransposedAttention(channels, **options)
     with pytest.raises(ValueError, match=r"mdta: heads=2 and head_channels=16 are both given"):
         TransposedAttention(32, heads=2, head_channels=16)
+
+
+def test_a_map_of_a_single_pixel_is_refused():
+    with pytest.raises(
+        ValueError, match=r"mdta: a map of a single pixel leaves only signs .*; larger images or fewer stages"
+    ):
+        TransposedAttention(8)(torch.zeros(2, 8, 1, 1))

@@ -17,6 +17,10 @@ def test_a_shuffle_deals_the_groups_out_in_turn():
     assert ChannelShuffle(6, groups=3)(x).flatten().tolist() == [0, 2, 4, 1, 3, 5]
 
 
+def test_there_are_two_groups_where_none_are_given():
+    assert torch.equal(ChannelShuffle(12)(X), ChannelShuffle(12, groups=2)(X))
+
+
 @pytest.mark.parametrize("groups", [1, 2, 3, 4, 6, 12])
 def test_every_channel_comes_out_once_and_at_the_place_of_the_transposed_table(groups):
     y = ChannelShuffle(12, groups=groups)(X)

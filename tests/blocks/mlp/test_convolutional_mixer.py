@@ -86,6 +86,7 @@ def test_what_it_cannot_be_built_with_is_refused():
     with pytest.raises(ValueError, match=r"ccm: kernel=2 has no middle pixel; 1 or 3 would fit"):
         ConvolutionalChannelMixer(8, GaussianErrorUnit, kernel=2)
     with pytest.raises(
-        ValueError, match=r"ccm: expansion=0.1 leaves no hidden channel for 8 channels; 0.125 or more would fit"
+        ValueError,
+        match=r"ccm: expansion=0.1 makes no whole number of hidden channels of 8 channels; 0.125 or more would fit",
     ):
         ConvolutionalChannelMixer(8, GaussianErrorUnit, expansion=0.1)

@@ -45,7 +45,10 @@ def test_the_output_is_linear_in_the_hidden_map_and_may_be_negative():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"expansion": 0.0}, "fused-inverted: expansion=0.0 is too small; 0.125 or more would fit"),
+        (
+            {"expansion": 0.0},
+            "fused-inverted: expansion=0.0 makes no whole number of hidden channels of 8 channels; 0.125 or more",
+        ),
         ({"kernel": 2}, "dense: kernel=2 has no middle pixel; 1 or 3 would fit"),
     ],
 )

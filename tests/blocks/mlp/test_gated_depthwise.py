@@ -111,6 +111,7 @@ def test_the_activation_is_made_for_the_hidden_channels_and_may_work_in_place():
 
 def test_an_expansion_that_leaves_no_hidden_channel_is_refused():
     with pytest.raises(
-        ValueError, match=r"gdfn: expansion=0.1 leaves no hidden channel for 8 channels; 0.125 or more would fit"
+        ValueError,
+        match=r"gdfn: expansion=0.1 makes no whole number of hidden channels of 8 channels; 0.125 or more would fit",
     ):
         GatedDepthwise(8, GaussianErrorUnit, expansion=0.1)

@@ -60,7 +60,10 @@ def test_the_activation_is_made_for_the_hidden_channels():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"expansion": 0.1}, "inverted-residual: expansion=0.1 is too small; 0.125 or more would fit"),
+        (
+            {"expansion": 0.1},
+            "inverted-residual: expansion=0.1 makes no whole number of hidden channels of 8 channels; 0.125 or more",
+        ),
         ({"kernel": 4}, "depthwise: kernel=4 has no middle pixel; 3 or 5 would fit"),
     ],
 )

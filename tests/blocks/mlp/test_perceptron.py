@@ -105,7 +105,7 @@ def test_the_weights_start_small_and_the_biases_at_zero():
 
 
 def test_numbers_and_words_that_do_not_fit_are_refused_with_those_that_would():
-    message = "mlp: expansion=0.01 leaves no hidden channel for 32 channels; 1/32 or more would fit"
+    message = "mlp: expansion=0.01 makes no whole number of hidden channels of 32 channels; 0.032 or more would fit"
     with pytest.raises(ValueError, match=message):
         Perceptron(32, GaussianErrorUnit, expansion=0.01)
     Perceptron(32, GaussianErrorUnit, expansion=1 / 32)

@@ -126,11 +126,27 @@ def test_channels_are_dropped_in_training_alone():
     assert torch.equal(network.eval()(x), resting)
 
 
+def test_dropout_drops_its_share_of_whole_channels():
+    drop = DANet(3, 5, depth=8, dropout=0.75).segment.drop
+    torch.manual_seed(0)
+    kept = drop(torch.ones(64, 64, 2, 2)).flatten(2)
+
+    assert torch.equal(kept.amin(2), kept.amax(2))
+    assert float((kept == 0).double().mean()) == pytest.approx(0.75, abs=0.03)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"parts": "spatial"}, r"danet: unknown parts: 'spatial'.* \(known: both, position, channel\)"),
-        ({"width": 4}, "danet: reduction=8 leaves no unit for 4 channels"),
+        ({"width": 4}, "danet: the last map has 16 channels; 32 or more, by width or stages, would fit"),
+        (
+            {"width": 1, "parts": "channel"},
+            "danet: the last map has 4 channels; 8 or more, by width or stages, would fit",
+        ),
+        ({"dropout": 1.0}, "danet: dropout=1.0 is no share that leaves channels; 0 or more, below 1 would fit"),
+        ({"dropout": -0.1}, "danet: dropout=-0.1 is no share that leaves channels"),
+        ({"dropout": float("nan")}, "danet: dropout=nan is no share that leaves channels"),
         ({"depth": 9}, "depth=9 is not 2·3·n"),
     ],
 )

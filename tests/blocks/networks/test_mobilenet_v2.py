@@ -280,7 +280,9 @@ def test_the_layout_in_memory_changes_nothing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": 0}, "mobilenet-v2: width=0 leaves no channels; above 0 would fit"),
+        ({"width": 0}, "mobilenet-v2: width=0 leaves no number of channels; above 0 would fit"),
+        ({"width": float("inf")}, "mobilenet-v2: width=inf leaves no number of channels; above 0 would fit"),
+        ({"width": float("nan")}, "mobilenet-v2: width=nan leaves no number of channels; above 0 would fit"),
         ({"expansion": 0}, "mobilenet-v2: expansion=0 is too small; 1 or more would fit"),
         ({"depths": (1,)}, "mobilenet-v2: depths=\\[1\\] are 1 stages; 2 to 7 would fit"),
         ({"depths": (1,) * 8}, "are 8 stages; 2 to 7 would fit"),

@@ -304,7 +304,9 @@ def test_the_layout_in_memory_changes_nothing():
     ("options", "message"),
     [
         ({"groups": 5}, "shufflenet-v1: groups=5 is not in the paper's table; 1, 2, 3, 4, 8 would fit"),
-        ({"width": 0}, "shufflenet-v1: width=0 leaves no channels; above 0 would fit"),
+        ({"width": 0}, "shufflenet-v1: width=0 leaves no number of channels; above 0 would fit"),
+        ({"width": float("inf")}, "shufflenet-v1: width=inf leaves no number of channels; above 0 would fit"),
+        ({"width": float("nan")}, "shufflenet-v1: width=nan leaves no number of channels; above 0 would fit"),
         ({"depths": ()}, "shufflenet-v1: stages in depths=0 is too small; 1 or more would fit"),
         ({"depths": (2, 0)}, "shufflenet-v1: depths=0 is too small; 1 or more would fit"),
         ({"kernel": 4}, "depthwise: kernel=4 has no middle pixel; 3 or 5 would fit"),

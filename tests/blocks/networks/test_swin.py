@@ -166,6 +166,10 @@ def test_the_head_starts_as_the_authors_draw_it():
             {"shift": False, "attention": SelfAttention},
             "swin: shift=False changes nothing in SelfAttention; shift=True would fit",
         ),
+        (
+            {"shift": False, "depths": (1, 1)},
+            "swin: shift=False changes nothing where no stage has a second block; shift=True would fit",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(options, message):

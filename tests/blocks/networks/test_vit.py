@@ -125,13 +125,18 @@ def test_filling_one_slot_changes_no_other_tensor_but_the_answer(change, touched
     assert not torch.allclose(network(images(2, 3, 16, 16)), changed(images(2, 3, 16, 16)), atol=1e-3)
 
 
-@pytest.mark.parametrize("class_token", [False, True])
 @pytest.mark.parametrize(
     "change",
-    [{}, {"attention": Nothing}, {"norm": BatchNorm}, {"norm": InstanceNorm}, {"norm": Nothing}, {"position": "none"}],
+    [
+        *({"class_token": is_there} for is_there in (False, True)),
+        *({"class_token": is_there, "norm": norm} for is_there in (False, True) for norm in (BatchNorm, InstanceNorm)),
+        *({"class_token": is_there, "norm": Nothing} for is_there in (False, True)),
+        *({"class_token": is_there, "position": "none"} for is_there in (False, True)),
+        {"attention": Nothing},
+    ],
 )
-def test_it_trains_and_every_parameter_gets_a_gradient(class_token, change):
-    network = stirred(SMALL(3, 5, class_token=class_token, **change)).train()
+def test_it_trains_and_every_parameter_gets_a_gradient(change):
+    network = stirred(SMALL(3, 5, **change)).train()
 
     torch.nn.functional.cross_entropy(network(images(4, 3, 32, 28)), torch.tensor([0, 1, 2, 3])).backward()
 
@@ -175,6 +180,10 @@ def test_the_pooling_sees_the_patches_where_there_is_no_class_token():
             "vit: SqueezeExcite needs a map, and the class token makes a sequence of it; class_token: false would fit",
         ),
         ({"class_token": True, "attention": WindowAttention}, "vit: WindowAttention needs a map"),
+        (
+            {"class_token": True, "attention": Nothing},
+            "vit: without attention the class token sees no patch, and all images get the same answer",
+        ),
         ({"class_token": True, "mlp": InvertedResidual}, "vit: InvertedResidual needs a map"),
         (
             {"class_token": True, "pooling": MaxPooling},

@@ -35,3 +35,13 @@ def test_there_is_a_gain_and_a_bias_per_channel():
         "weight": (64,),
         "bias": (64,),
     }
+
+
+def test_a_single_value_of_each_channel_is_refused_in_training_alone():
+    module, x = BatchNorm(8), torch.ones(1, 8, 1, 1)
+    message = "batch: one sample of 1×1 pixels leaves a single value .* larger batches, .* or another norm would fit"
+    with pytest.raises(ValueError, match=message):
+        module(x)
+
+    assert module.eval()(x).shape == (1, 8, 1, 1)
+    assert module.train()(torch.ones(2, 8, 1, 1)).shape == (2, 8, 1, 1)

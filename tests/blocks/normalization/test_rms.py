@@ -45,6 +45,12 @@ def test_a_pixel_of_zeros_stays_zero_with_a_finite_gradient():
     assert x.grad.isfinite().all()
 
 
+def test_what_is_added_to_the_mean_square_counts_where_values_are_small():
+    y = RMSNorm(8)(torch.full((1, 8, 1, 1), 1e-3))
+
+    torch.testing.assert_close(y, torch.full_like(y, 0.5**0.5))  # 1e-3 / (1e-6 + 1e-6) ** 0.5
+
+
 def test_there_is_a_gain_per_channel_and_no_bias():
     assert [(name, tuple(tensor.shape)) for name, tensor in RMSNorm(64).named_parameters()] == [("weight", (64,))]
 
