@@ -8,6 +8,7 @@ from torch import nn
 
 from ablate import cost
 from ablate.seeding import initialise
+from blocks.absence import Nothing
 from blocks.catalogue import read
 
 CATALOGUE = read()
@@ -105,6 +106,24 @@ def test_samples_do_not_see_each_other_at_evaluation(entry):
     changed = torch.stack([x[0], torch.full_like(x[1], 10.0)])
 
     torch.testing.assert_close(network(x)[0], network(changed)[0], rtol=1e-4, atol=1e-4)
+
+
+@every_network
+@pytest.mark.parametrize("activation", ["relu", "leaky-relu", "elu"])
+def test_an_activation_in_place_overwrites_nothing_that_is_still_needed(entry, activation):
+    def answer(*, in_place):
+        slots = {"activation": CATALOGUE.find("activation", activation).load(), "norm": Nothing}
+        torch.manual_seed(0)
+        network = entry.load()(3, 10, **slots).double().eval()  # no norm puts fresh tensors between, and nothing is dropped
+        for module in network.modules():
+            if hasattr(module, "inplace"):
+                module.inplace = in_place
+        x = images().double().requires_grad_()
+        y = network(x)
+        y.square().sum().backward()
+        return y, x.grad
+
+    torch.testing.assert_close(answer(in_place=True), answer(in_place=False))
 
 
 @every_filling
