@@ -65,7 +65,8 @@ def _slot(known: Catalogue, slot: str) -> Iterator[str]:
     for entry in known.entries(slot):
         yield f"- **{entry.name}**{_options(entry)}: {entry.summary}"
         if entry.paper:
-            yield f"  {entry.paper}"
+            departures = "" if entry.departures in ("", "none.") else f" Departs from it: {entry.departures}"
+            yield f"  {entry.paper}{departures}"
     yield ""
 
 

@@ -71,6 +71,12 @@ class Entry:
         return next((line.strip() for line in self.doc.splitlines() if PAPER.search(line)), "")
 
     @property
+    def departures(self) -> str:
+        """What the docstring says of where it departs from the paper, "" if it says nothing."""
+        _, _, rest = self.doc.partition("Departs from the paper: ")
+        return " ".join(rest.partition("\n\n")[0].split())
+
+    @property
     def misfits(self) -> dict[str, dict[str, str]]:
         """For each slot of a network the choices that make no sense in it, each with the reason."""
         found: dict[str, dict[str, str]] = self.facts.get("misfits", {})

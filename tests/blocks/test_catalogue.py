@@ -52,6 +52,7 @@ def test_a_registered_class_is_found_under_its_slot_and_name():
     assert (entry.module, entry.attribute) == ("blocks.attention.squeeze_excite", "SqueezeExcite")
     assert entry.summary == "Scale each channel by a gate computed from its global average."
     assert "arXiv:1709.01507" in entry.paper
+    assert entry.departures.startswith("none; `bias` adds the biases")
     assert entry.options == {
         "reduction": Option("reduction", ("int",), default=16),
         "bias": Option("bias", ("bool",), default=False),

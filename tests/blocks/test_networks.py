@@ -114,7 +114,9 @@ def test_an_activation_in_place_overwrites_nothing_that_is_still_needed(entry, a
     def answer(*, in_place):
         slots = {"activation": CATALOGUE.find("activation", activation).load(), "norm": Nothing}
         torch.manual_seed(0)
-        network = entry.load()(3, 10, **slots).double().eval()  # no norm puts fresh tensors between, and nothing is dropped
+        network = (
+            entry.load()(3, 10, **slots).double().eval()
+        )  # no norm puts fresh tensors between, and nothing is dropped
         for module in network.modules():
             if hasattr(module, "inplace"):
                 module.inplace = in_place
