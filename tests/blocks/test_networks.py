@@ -138,6 +138,7 @@ def test_every_filling_trains_and_all_parameters_get_finite_gradients(entry, slo
     assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
+@pytest.mark.slow
 @every_filling
 def test_filling_a_slot_changes_no_tensor_that_both_networks_have(entry, slot, name):
     make = next(make for make in reversed(makers(entry, slot, name)) if builds(make))
