@@ -43,7 +43,7 @@ def test_reading_is_fast():
     start = time.perf_counter()
     read()
 
-    assert time.perf_counter() - start < 0.5  # usually 0.01 s; the rest is for slow disks
+    assert time.perf_counter() - start < 0.5  # usually 0.05 s; the rest is for slow disks
 
 
 def test_a_registered_class_is_found_under_its_slot_and_name():
