@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ablate import cost
 from blocks.networks import ResNet
@@ -58,3 +59,16 @@ def test_networks_are_timed_side_by_side_and_the_larger_takes_longer():
     assert list(times) == [4, 64]
     assert 0 < times[4] < times[64] < 10_000
     assert times == pytest.approx(times)
+
+
+def test_both_matrix_products_of_attention_cost_their_size_also_where_they_are_one_fused_operation():
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, x):  # (batch, channels, height, width)
+            pixels = (x * self.scale).flatten(2).mT
+            return functional.scaled_dot_product_attention(pixels, pixels, pixels)
+
+    assert cost.macs(Attention(), (8, 5, 7)) == 2 * 35 * 35 * 8
