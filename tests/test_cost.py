@@ -68,7 +68,7 @@ def test_both_matrix_products_of_attention_cost_their_size_also_where_they_are_o
             self.scale = nn.Parameter(torch.ones(()))
 
         def forward(self, x):  # (batch, channels, height, width)
-            pixels = (x * self.scale).flatten(2).mT
+            pixels = (x * self.scale).flatten(2).mT[:, None].contiguous()  # (batch, 1 head, pixels, channels)
             return functional.scaled_dot_product_attention(pixels, pixels, pixels)
 
     assert cost.macs(Attention(), (8, 5, 7)) == 2 * 35 * 35 * 8
