@@ -5,8 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from blocks.attention.self_attention import require_pixels
-from blocks.catalogue import register, require_at_least, require_known, require_unit
+from blocks.catalogue import register, require_at_least, require_known, require_pixels, require_unit
 
 PARTS: dict[str, tuple[Literal["position", "channel"], ...]] = {
     "both": ("position", "channel"),

@@ -4,8 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from blocks.attention.self_attention import require_pixels
-from blocks.catalogue import register, require_at_least, require_known
+from blocks.catalogue import register, require_at_least, require_known, require_pixels
 
 FUSIONS = ("add", "scale")
 POOLS = ("attention", "avg")

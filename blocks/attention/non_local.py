@@ -6,8 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blocks.attention.self_attention import require_pixels
-from blocks.catalogue import register, require_known, require_side, require_unit
+from blocks.catalogue import register, require_known, require_pixels, require_side, require_unit
 
 
 def _softmax(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:

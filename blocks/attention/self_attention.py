@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blocks.catalogue import register, require_divisor
+from blocks.attention.heads import count_heads
+from blocks.catalogue import register, require_pixels
 
 
 @register("attention", "mhsa", vmap=False)  # torch has no batching rule for its fused attention on a CPU
@@ -55,34 +56,3 @@ class SelfAttention(nn.Module):
         mixed = functional.scaled_dot_product_attention(*heads.unbind(0))  # (batch, heads, pixels, channels of a head)
         output: Tensor = self.project(mixed.transpose(1, 2).flatten(2))  # (batch, pixels, channels)
         return output.mT.view(batch, channels, height, width)
-
-
-def count_heads(block: str, channels: int, heads: int | None, head_channels: int | None) -> int:
-    """Return the number of heads from their number, or from the channels of each, which are 32 if neither is given.
-
-    Raises:
-        ValueError: naming what divides the channels, or that both are given.
-    """
-    if heads is not None and head_channels is not None:
-        raise ValueError(
-            f"{block}: heads={heads} and head_channels={head_channels} are both given; one of them would fit"
-        )
-    if heads is not None:
-        require_divisor(block, "heads", heads, channels)
-        return heads
-    size = 32 if head_channels is None else head_channels
-    require_divisor(block, "head_channels", size, channels)
-    return channels // size
-
-
-def require_pixels(block: str, n_pixels: int) -> None:
-    """Refuse to choose among a single pixel: its weight would be one, whatever it was.
-
-    Raises:
-        ValueError: if there are no others.
-    """
-    if n_pixels == 1:
-        raise ValueError(
-            f"{block}: the map leaves a single pixel to attend to, which would always get all the weight; "
-            "larger images or fewer stages would fit"
-        )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blocks.attention.self_attention import count_heads
+from blocks.attention.heads import count_heads
 from blocks.catalogue import register, require_at_least, require_known, require_side
 
 

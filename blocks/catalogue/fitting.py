@@ -99,6 +99,19 @@ def require_side(block: str, shape: Sequence[int], least: int, why: str) -> None
         )
 
 
+def require_pixels(block: str, n_pixels: int) -> None:
+    """Refuse to choose among a single pixel: its weight would be one, whatever it was.
+
+    Raises:
+        ValueError: if there are no others.
+    """
+    if n_pixels == 1:
+        raise ValueError(
+            f"{block}: the map leaves a single pixel to attend to, which would always get all the weight; "
+            "larger images or fewer stages would fit"
+        )
+
+
 def require_several(block: str, shape: Sequence[int], channels: int) -> None:
     """Refuse to normalise single values: each would become zero, whatever it was.
 

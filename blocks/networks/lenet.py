@@ -19,7 +19,6 @@ SMALLEST = 28
     "network",
     "lenet",
     task="classification",
-    smallest=28,
     misfits={"downsample": {"patch-merging": "its own layer would take the place of both convolutions"}},
 )
 class LeNet(nn.Module):
@@ -41,8 +40,7 @@ class LeNet(nn.Module):
         attention: acts on the second convolution's 16 maps after their activation, before they are halved.
         norm: follows the first two convolutions, which keep their biases.
         activation: follows every layer but the last.
-        downsample: halves the map after the activation; holds convolution, norm, activation and attention, of which
-            patch merging, which has a layer of its own, uses none.
+        downsample: halves the map after the activation; holds convolution, norm, activation and attention.
 
     Raises:
         ValueError: from `forward`, if a side is less than 28.
