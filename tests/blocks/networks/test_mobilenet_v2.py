@@ -154,14 +154,14 @@ def test_parameters_are_as_many_as_published():
 
 
 def test_widths_are_multiples_of_eight_and_never_more_than_a_tenth_too_small():
-    with torch.device("meta"):
-        network = MobileNetV2(3, 5, width=0.35)
-        widths = [
-            network.stem.conv.out_channels,
-            *(stage[-1].residual.project.out_channels for stage in network.stages),
-        ]
+    def widths(width):
+        network = MobileNetV2(3, 5, width=width)
+        projections = (stage[-1].residual.project.out_channels for stage in network.stages)
+        return [network.stem.conv.out_channels, *projections]
 
-        assert widths == [16, 8, 8, 16, 24, 32, 56, 112]
+    with torch.device("meta"):
+        assert widths(0.35) == [16, 8, 8, 16, 24, 32, 56, 112]
+        assert widths(0.8) == [24, 16, 24, 24, 48, 80, 128, 256]  # 19.2 is nearer to 16, which is a sixth too small
         assert [MobileNetV2(3, 5, width=w).head.in_features for w in (0.1, 1, 1.4)] == [1280, 1280, 1792]
 
 
