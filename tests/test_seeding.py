@@ -98,6 +98,7 @@ def test_the_global_random_state_has_no_part_in_a_network_and_is_left_alone(slot
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("slot", "name"), CHOICES)
 def test_every_tensor_has_its_authors_distribution_over_fifty_seeds(slot, name):
     kernel = kernel_of(name) if slot == "conv" else 3
