@@ -9,7 +9,7 @@ from blocks.catalogue import register, require_at_least
 
 
 @register("activation", "relu")
-class Rectifier(nn.ReLU):
+class ReLU(nn.ReLU):
     """Set negative values to zero.
 
     (batch, channels, height, width) → same shape.
@@ -22,7 +22,7 @@ class Rectifier(nn.ReLU):
 
 
 @register("activation", "relu6")
-class Rectifier6(nn.ReLU6):
+class ReLU6(nn.ReLU6):
     """Cut values below zero and above six.
 
     (batch, channels, height, width) → same shape.
@@ -35,7 +35,7 @@ class Rectifier6(nn.ReLU6):
 
 
 @register("activation", "leaky-relu")
-class LeakyRectifier(nn.LeakyReLU):
+class LeakyReLU(nn.LeakyReLU):
     """Scale negative values by a small slope.
 
     (batch, channels, height, width) → same shape.
@@ -52,7 +52,7 @@ class LeakyRectifier(nn.LeakyReLU):
 
 
 @register("activation", "prelu")
-class ParametricRectifier(nn.PReLU):
+class PReLU(nn.PReLU):
     """Scale negative values by a slope that each channel learns.
 
     (batch, channels, height, width) → same shape.
@@ -65,7 +65,7 @@ class ParametricRectifier(nn.PReLU):
 
 
 @register("activation", "elu")
-class ExponentialUnit(nn.ELU):
+class ELU(nn.ELU):
     """Let negative values decay to minus one.
 
     (batch, channels, height, width) → same shape.
@@ -78,7 +78,7 @@ class ExponentialUnit(nn.ELU):
 
 
 @register("activation", "gelu")
-class GaussianErrorUnit(nn.GELU):
+class GELU(nn.GELU):
     """Scale each value by the share of the normal distribution below it.
 
     (batch, channels, height, width) → same shape.
@@ -91,7 +91,7 @@ class GaussianErrorUnit(nn.GELU):
 
 
 @register("activation", "silu")
-class SigmoidUnit(nn.SiLU):
+class SiLU(nn.SiLU):
     """Scale each value by its sigmoid.
 
     (batch, channels, height, width) → same shape.
@@ -130,7 +130,7 @@ class Mish(nn.Mish):
 
 
 @register("activation", "tanh")
-class Tangent(nn.Tanh):
+class Tanh(nn.Tanh):
     """Squash values to between minus one and one.
 
     (batch, channels, height, width) → same shape.
@@ -143,7 +143,7 @@ class Tangent(nn.Tanh):
 
 
 @register("activation", "sigmoid")
-class Logistic(nn.Sigmoid):
+class Sigmoid(nn.Sigmoid):
     """Squash values to between zero and one.
 
     (batch, channels, height, width) → same shape.

@@ -6,22 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from blocks.catalogue import register, require_known, require_odd, require_unit
+from blocks.squeeze import average, maximum
 
 ORDERS = ("channel-first", "spatial-first", "parallel")
 PARTS = ("both", "channel", "spatial")
 DESCRIPTORS = ("pooled", "conv")
 
 
-def _mean(x: Tensor) -> Tensor:
-    # The gradient of a sum is a view of one value; that of a mean is a copy as large as the map.
-    return x.sum((2, 3)) / x.shape[2:].numel()
-
-
-def _maximum(x: Tensor) -> Tensor:
-    return x.flatten(2).max(2).values  # twice as fast as `amax`, whose gradient compares all pixels again
-
-
-POOLS = {"avg": (_mean,), "max": (_maximum,), "both": (_mean, _maximum)}
+POOLS = {"avg": (average,), "max": (maximum,), "both": (average, maximum)}
 
 
 @register("attention", "cbam")

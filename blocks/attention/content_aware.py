@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blocks.catalogue import register, require_at_least, require_side
+from blocks.squeeze import average
 
 REACH = 8.0  # how far a key may come from, in pixels
 
@@ -120,7 +121,7 @@ class _Predictor(nn.Module):
         hidden = self.act(self.norm(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
         logits = self.scores(_windows(hidden.mean(1, keepdim=True), self.window)[..., 0])
         offsets = REACH * self.offsets(hidden).tanh()
-        channel_gate = self.channel_gate(hidden.mean((2, 3))).sigmoid()[:, :, None, None]
+        channel_gate = self.channel_gate(average(hidden)).sigmoid()[:, :, None, None]
         return logits, offsets, channel_gate, self.pixel_gate(hidden).sigmoid()
 
 

@@ -5,6 +5,7 @@ import math
 from torch import Tensor, nn
 
 from blocks.catalogue import register, require_odd
+from blocks.squeeze import average
 
 
 @register("attention", "eca")
@@ -34,9 +35,7 @@ class EfficientChannel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels."""
-        # The gradient of a sum is a view of one value; that of a mean is a copy as large as the map.
-        averages = x.sum((2, 3)) / x.shape[2:].numel()  # (batch, channels)
-        gate: Tensor = self.conv(averages[:, None])[:, 0].sigmoid()  # (batch, channels)
+        gate: Tensor = self.conv(average(x)[:, None])[:, 0].sigmoid()  # (batch, channels)
         return x * gate[:, :, None, None]
 
 

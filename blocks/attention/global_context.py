@@ -5,6 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from blocks.catalogue import register, require_at_least, require_known, require_pixels
+from blocks.squeeze import average
 
 FUSIONS = ("add", "scale")
 POOLS = ("attention", "avg")
@@ -50,7 +51,7 @@ class GlobalContext(nn.Module):
                 f"gc: reduction={reduction} leaves {hidden} of {channels} channels as hidden units, and the norm needs 3 to "
                 f"leave more than which is the larger; 1 to {channels // 3} would fit"
             )
-        self.pool = _Attention(channels) if pool == "attention" else _Average()
+        self.pool = _Attention(channels) if pool == "attention" else average
         self.reduce = nn.Linear(channels, hidden)
         self.norm = nn.LayerNorm(hidden)
         self.expand = nn.Linear(hidden, channels)
@@ -87,12 +88,3 @@ class _Attention(nn.Module):
         weights = self.score(pixels).softmax(1)  # (batch, pixels, 1)
         context: Tensor = (weights.transpose(1, 2) @ pixels)[:, 0]
         return context
-
-
-class _Average(nn.Module):
-    """Average all pixels."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the averages (batch, channels)."""
-        # The gradient of a sum is a view of one value; that of a mean is a copy as large as the map.
-        return x.sum((2, 3)) / x.shape[2:].numel()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blocks.catalogue import register, require_at_least, require_known, require_odd
+from blocks.squeeze import average
 
 
 @register("attention", "omni-kernel")
@@ -119,7 +120,7 @@ class _Global(nn.Module):
 
 
 def _weigh(x: Tensor, gate: nn.Module) -> Tensor:
-    factors: Tensor = gate(x.mean((2, 3)))  # (batch, channels)
+    factors: Tensor = gate(average(x))  # (batch, channels)
     return x * factors[:, :, None, None]
 
 

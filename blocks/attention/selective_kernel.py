@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from blocks.catalogue import register, require_at_least, require_divisor, require_odd
 from blocks.convolution.start import draw
+from blocks.squeeze import average
 
 
 @register("attention", "sk")
@@ -73,9 +74,8 @@ class SelectiveKernel(nn.Module):
         """Convolve and choose."""
         shares = self.shares(x, len(self.branches))
         maps = [branch(share) for branch, share in zip(self.branches, shares, strict=True)]
-        # The gradient of a sum is a view of one value; that of a mean is a copy as large as the map.
-        sums = torch.stack([features.sum((2, 3)) for features in maps]).sum(0)  # (batch, channels)
-        hidden = self.norm(self.reduce(sums / maps[0].shape[2:].numel())).relu()
+        found = torch.stack([average(features) for features in maps]).sum(0)  # (batch, channels)
+        hidden = self.norm(self.reduce(found)).relu()
         scores = self.select(hidden).unflatten(1, (len(maps), -1))  # (batch, branches, channels)
         weights = scores.softmax(1)[..., None, None].unbind(1)
         mixed: Tensor = weights[0] * maps[0]

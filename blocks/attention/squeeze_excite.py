@@ -5,18 +5,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from blocks.catalogue import register, require_known, require_unit
+from blocks.squeeze import average, maximum
 
-
-def _mean(x: Tensor) -> Tensor:
-    # The gradient of a sum is a view of one value; that of a mean is a copy as large as the map.
-    return x.sum((2, 3)) / x.shape[2:].numel()
-
-
-def _maximum(x: Tensor) -> Tensor:
-    return x.flatten(2).max(2).values  # twice as fast as `amax`, whose gradient compares all pixels again
-
-
-SQUEEZES = {"avg": _mean, "max": _maximum}
+SQUEEZES = {"avg": average, "max": maximum}
 GATES = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
 
 

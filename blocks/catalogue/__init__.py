@@ -4,6 +4,7 @@ from blocks.catalogue.errors import CatalogueError, unknown
 from blocks.catalogue.files import fingerprint
 from blocks.catalogue.fitting import (
     require_at_least,
+    require_depths,
     require_dilation,
     require_divisor,
     require_known,
@@ -27,6 +28,7 @@ __all__ = [
     "read",
     "register",
     "require_at_least",
+    "require_depths",
     "require_dilation",
     "require_divisor",
     "require_known",

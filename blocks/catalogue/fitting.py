@@ -29,6 +29,16 @@ def require_at_least(block: str, option: str, value: float, least: float) -> Non
         raise ValueError(f"{block}: {option}={value} is too small; {least} or more would fit")
 
 
+def require_depths(network: str, depths: Sequence[int]) -> None:
+    """Refuse a network without a stage, and a stage without a block.
+
+    Raises:
+        ValueError: saying so.
+    """
+    require_at_least(network, "stages in depths", len(depths), 1)
+    require_at_least(network, "depths", min(depths), 1)
+
+
 def require_odd(block: str, kernel: int, *, option: str = "kernel", middle: str = "pixel") -> None:
     """Refuse a kernel that has no middle.
 

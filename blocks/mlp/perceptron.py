@@ -23,7 +23,7 @@ POINTWISE = {"linear": _linear, "conv": _convolution}
 
 
 @register("mlp", "mlp")
-class Perceptron(nn.Module):
+class MLP(nn.Module):
     """Widen each pixel's channels by a linear layer, activate them, and narrow them by another.
 
     (batch, channels, height, width) → same shape.

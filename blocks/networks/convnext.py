@@ -1,35 +1,20 @@
 """ConvNeXt: a convolutional network built like a vision transformer."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from blocks.absence import Nothing
-from blocks.activation import GaussianErrorUnit
-from blocks.catalogue import register, require_at_least
+from blocks.activation import GELU
+from blocks.catalogue import register, require_at_least, require_depths
 from blocks.convolution.depthwise import DepthwiseConvolution
 from blocks.downsampling.strided import Strided
-from blocks.mlp.perceptron import Perceptron
-from blocks.networks.vit import PatchConvolution
+from blocks.mlp.perceptron import MLP
+from blocks.networks.patches import PatchConvolution, patch_stages
 from blocks.normalization.layer import LayerNorm
 from blocks.pooling import AveragePooling
 from blocks.slots import MakeConv, MakeDownsample, MakeMLP, MakeModule, MakePooling
-
-
-@dataclass(frozen=True)
-class Fillings:
-    """What fills the slots of every stage of one network."""
-
-    kernel: int
-    layer_scale: float | None
-    attention: MakeModule
-    norm: MakeModule
-    conv: MakeConv
-    mlp: MakeMLP
-    activation: MakeModule
-    downsample: MakeDownsample
 
 
 @register(
@@ -86,24 +71,24 @@ class ConvNeXt(nn.Module):
         attention: MakeModule = Nothing,
         norm: MakeModule = LayerNorm,
         conv: MakeConv = DepthwiseConvolution,
-        mlp: MakeMLP = Perceptron,
-        activation: MakeModule = GaussianErrorUnit,
+        mlp: MakeMLP = MLP,
+        activation: MakeModule = GELU,
         downsample: MakeDownsample = Strided,
         pooling: MakePooling = AveragePooling,
     ) -> None:
         super().__init__()
-        require_at_least("convnext", "stages", len(depths), 1)
-        for name, value in {"depths": min(depths), "width": width, "patch": patch}.items():
-            require_at_least("convnext", name, value, 1)
-        fillings = Fillings(kernel, layer_scale, attention, norm, conv, mlp, activation, downsample)
+        require_depths("convnext", depths)
+        require_at_least("convnext", "width", width, 1)
+        require_at_least("convnext", "patch", patch, 1)
         widths = [width * 2**i for i in range(len(depths))]
         self.stem = nn.Sequential(OrderedDict(conv=_patches(in_channels, width, patch), norm=norm(width)))
-        self.stages = nn.Sequential(
-            *(
-                _stage(before, after, depth, fillings)
-                for before, after, depth in zip([None, *widths], widths, depths, strict=False)
-            )
-        )
+
+        def block(channels: int, _: int) -> ConvNeXtBlock:
+            scale = nn.Identity() if layer_scale is None else LayerScale(channels, layer_scale)
+            mixer = conv(channels, channels, kernel, 1)
+            return ConvNeXtBlock(channels, mixer, norm(channels), mlp(channels, activation), attention(channels), scale)
+
+        self.stages = patch_stages(widths, depths, block, downsample=downsample, norm=norm, patches=_patches)
         self.pool = pooling(widths[-1])
         self.norm = norm(widths[-1])
         self.head = nn.Linear(widths[-1], n_classes)
@@ -120,14 +105,16 @@ class ConvNeXt(nn.Module):
 class ConvNeXtBlock(nn.Module):
     """Add to the input what a convolution, then an mlp makes of it."""
 
-    def __init__(self, channels: int, fillings: Fillings) -> None:
+    def __init__(
+        self, channels: int, conv: nn.Module, norm: nn.Module, mlp: nn.Module, attention: nn.Module, scale: nn.Module
+    ) -> None:
         super().__init__()
-        self.conv = fillings.conv(channels, channels, fillings.kernel, 1)
+        self.conv = conv
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.norm = fillings.norm(channels)
-        self.mlp = fillings.mlp(channels, fillings.activation)
-        self.attention = fillings.attention(channels)
-        self.scale = nn.Identity() if fillings.layer_scale is None else LayerScale(channels, fillings.layer_scale)
+        self.norm = norm
+        self.mlp = mlp
+        self.attention = attention
+        self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum of both branches."""
@@ -147,20 +134,6 @@ class LayerScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Scale."""
         return x * self.weight[:, None, None]
-
-
-def _stage(in_channels: int | None, channels: int, depth: int, fillings: Fillings) -> nn.Sequential:
-    """Make blocks of one width, after what halves the map where there are channels to begin with."""
-
-    def normed(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-        convolution = _patches(in_channels, out_channels, stride)
-        return nn.Sequential(OrderedDict(norm=fillings.norm(in_channels), conv=convolution))
-
-    parts = OrderedDict[str, nn.Module]()
-    if in_channels is not None:
-        parts["downsample"] = fillings.downsample(in_channels, channels, normed)
-    parts["blocks"] = nn.Sequential(*(ConvNeXtBlock(channels, fillings) for _ in range(depth)))
-    return nn.Sequential(parts)
 
 
 def _patches(in_channels: int, out_channels: int, patch: int) -> PatchConvolution:

@@ -1,17 +1,17 @@
 """Dual attention network: a residual network whose last map is attended over its positions and its channels."""
 
-from collections import OrderedDict
 from typing import Literal
 
 from torch import Tensor, nn
 
-from blocks.activation import Rectifier
+from blocks.activation import ReLU
 from blocks.attention.dual import PARTS, DualAttention
 from blocks.catalogue import register, require_known
-from blocks.convolution.dense import DenseConvolution
+from blocks.networks.layers import conv_norm_act
 from blocks.networks.resnet import ResNet
 from blocks.normalization.batch import BatchNorm
 from blocks.slots import MakeModule
+from blocks.squeeze import average
 
 
 @register("network", "danet", task="classification")
@@ -60,7 +60,7 @@ class DANet(nn.Module):
         parts: Literal["both", "position", "channel"] = "both",
         dropout: float = 0.1,
         norm: MakeModule = BatchNorm,
-        activation: MakeModule = Rectifier,
+        activation: MakeModule = ReLU,
     ) -> None:
         super().__init__()
         resnet = ResNet(
@@ -90,8 +90,7 @@ class DANet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
         (logits,) = self.segment(self.stages(self.stem(x)))  # (batch, n_classes, height, width)
-        mean: Tensor = logits.mean((2, 3))
-        return mean
+        return average(logits)
 
 
 class DANetHead(nn.Module):
@@ -122,7 +121,7 @@ class DANetHead(nn.Module):
         dropout: float = 0.1,
         is_supervised: bool = True,
         norm: MakeModule = BatchNorm,
-        activation: MakeModule = Rectifier,
+        activation: MakeModule = ReLU,
     ) -> None:
         super().__init__()
         require_known("danet", "parts", parts, PARTS)
@@ -138,9 +137,9 @@ class DANetHead(nn.Module):
         self.classifiers = nn.ModuleDict()
         for part in PARTS[parts]:
             self.branches[part] = nn.Sequential(
-                _convolution(in_channels, hidden, norm, activation),
+                conv_norm_act(in_channels, hidden, 3, norm=norm, activation=activation),
                 DualAttention(hidden, parts=part),
-                _convolution(hidden, hidden, norm, activation),
+                conv_norm_act(hidden, hidden, 3, norm=norm, activation=activation),
             )
             if is_supervised:
                 self.classifiers[part] = nn.Conv2d(hidden, n_classes, 1)
@@ -152,11 +151,3 @@ class DANetHead(nn.Module):
         features = {part: branch(x) for part, branch in self.branches.items()}
         total = self.classify(self.drop(sum(features.values())))
         return total, *(classify(self.drop(features[part])) for part, classify in self.classifiers.items())
-
-
-def _convolution(in_channels: int, out_channels: int, norm: MakeModule, activation: MakeModule) -> nn.Sequential:
-    return nn.Sequential(
-        OrderedDict(
-            conv=DenseConvolution(in_channels, out_channels, 3), norm=norm(out_channels), act=activation(out_channels)
-        )
-    )

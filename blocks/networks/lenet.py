@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blocks.absence import Nothing
-from blocks.activation import Rectifier
+from blocks.activation import ReLU
 from blocks.catalogue import register
 from blocks.downsampling.pooled import MaxPool
 from blocks.slots import MakeDownsample, MakeModule
@@ -53,7 +53,7 @@ class LeNet(nn.Module):
         *,
         attention: MakeModule = Nothing,
         norm: MakeModule = Nothing,
-        activation: MakeModule = Rectifier,
+        activation: MakeModule = ReLU,
         downsample: MakeDownsample = MaxPool,
     ) -> None:
         super().__init__()

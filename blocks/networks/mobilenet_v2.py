@@ -8,11 +8,12 @@ from typing import Literal
 from torch import Tensor, nn
 
 from blocks.absence import Nothing
-from blocks.activation import Rectifier6
+from blocks.activation import ReLU6
 from blocks.catalogue import register, require_at_least, require_known
 from blocks.convolution.dense import DenseConvolution
 from blocks.convolution.depthwise import DepthwiseConvolution
 from blocks.downsampling.strided import Strided
+from blocks.networks.layers import conv_norm_act
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.shortcut.residual import IdentityShortcut
@@ -92,7 +93,7 @@ class MobileNetV2(nn.Module):
         position: Literal["inside", "standard"] = "inside",
         attention: MakeModule = Nothing,
         norm: MakeModule = BatchNorm,
-        activation: MakeModule = Rectifier6,
+        activation: MakeModule = ReLU6,
         conv: MakeConv = DepthwiseConvolution,
         mix: MakeModule = Nothing,
         shortcut: MakeShortcut = IdentityShortcut,
@@ -107,7 +108,7 @@ class MobileNetV2(nn.Module):
         first, *widths = (_rounded(channels * width) for channels in (32, *WIDTHS[: len(depths)]))
         last = _rounded(1280 * max(1.0, width))
         stem_stride, *strides = STRIDES[stem]
-        self.stem = _convolution(in_channels, first, 3, stem_stride, fillings)
+        self.stem = conv_norm_act(in_channels, first, 3, stem_stride, norm=norm, activation=activation)
         self.stages = nn.Sequential(
             *(
                 _stage(before, after, stride, n_blocks, fillings, expands=i > 0)
@@ -116,7 +117,7 @@ class MobileNetV2(nn.Module):
                 )
             )
         )
-        self.last = _convolution(widths[-1], last, 1, 1, fillings)
+        self.last = conv_norm_act(widths[-1], last, 1, norm=norm, activation=activation)
         self.pool = pooling(last)
         self.head = nn.Linear(last, n_classes)
 
@@ -174,16 +175,6 @@ def _stage(
     return nn.Sequential(
         first,
         *(LinearBottleneck(out_channels, out_channels, 1, fillings, expands=expands) for _ in range(n_blocks - 1)),
-    )
-
-
-def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int, fillings: Fillings) -> nn.Sequential:
-    return nn.Sequential(
-        OrderedDict(
-            conv=DenseConvolution(in_channels, out_channels, kernel, stride),
-            norm=fillings.norm(out_channels),
-            act=fillings.activation(out_channels),
-        )
     )
 
 

@@ -1,6 +1,5 @@
 """Residual networks, and the parts that their relatives share."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +7,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from blocks.absence import Nothing
-from blocks.activation import Rectifier
+from blocks.activation import ReLU
 from blocks.catalogue import register, require_at_least, require_known
 from blocks.convolution.dense import DenseConvolution
 from blocks.downsampling.strided import Strided
+from blocks.networks.layers import make_stem
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.shortcut.residual import AddNothing, ProjectionShortcut
@@ -21,7 +21,6 @@ from blocks.slots import MakeConv, MakeDownsample, MakeModule, MakePooling, Make
 BASIC = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 BOTTLENECK = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 FAMILIES = ("cifar", "imagenet")
-STEMS = {"small": (3, 1), "imagenet": (7, 2)}  # kernel, stride
 POSITIONS = ("standard", "pre", "post", "identity", "inside")
 EXPANSION = 4  # a bottleneck's output channels beside its width
 
@@ -114,7 +113,7 @@ class ResNet(nn.Module):
         norm: MakeModule = BatchNorm,
         conv: MakeConv = DenseConvolution,
         mix: MakeModule = Nothing,
-        activation: MakeModule = Rectifier,
+        activation: MakeModule = ReLU,
         shortcut: MakeShortcut = ProjectionShortcut,
         downsample: MakeDownsample = Strided,
         pooling: MakePooling = AveragePooling,
@@ -126,7 +125,7 @@ class ResNet(nn.Module):
         wide = narrow if is_basic else narrow * EXPANSION
         require_known("resnet", "position", position, POSITIONS)
         fillings = Fillings(kernel, position, attention, norm, conv, mix, activation, shortcut, downsample)
-        self.stem = make_stem("resnet", stem, family, in_channels, narrow, fillings)
+        self.stem = residual_stem("resnet", stem, family, in_channels, narrow, fillings)
         self.stages = make_stages(basic_block if is_basic else bottleneck, narrow, narrow, wide, n_blocks, fillings)
         channels = wide * 2 ** (len(n_blocks) - 1)
         self.pool = pooling(channels)
@@ -233,25 +232,17 @@ def bottleneck(in_channels: int, inner: int, out_channels: int, stride: int, fil
     return ResidualBlock(branch, "act2", (in_channels, inner, out_channels), stride, fillings)
 
 
-def make_stem(
+def residual_stem(
     network: str, stem: str | None, family: str, in_channels: int, out_channels: int, fillings: Fillings
 ) -> nn.Sequential:
-    """Return the first layers: 3×3, or 7×7 with stride 2 and a max-pool.
+    """Return the first layers, 3×3 or 7×7; those of the family if `stem` is None.
 
     Raises:
         ValueError: if the stem is not known.
     """
     kind = stem or {"cifar": "small", "imagenet": "imagenet"}[family]
-    require_known(network, "stem", kind, STEMS)
-    kernel, stride = STEMS[kind]
-    layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=DenseConvolution(in_channels, out_channels, kernel, stride),
-        norm=fillings.norm(out_channels),
-        act=fillings.activation(out_channels),
-    )
-    if kind == "imagenet":
-        layers["pool"] = nn.MaxPool2d(3, 2, padding=1)
-    return nn.Sequential(layers)
+    norm, activation = fillings.norm, fillings.activation
+    return make_stem(network, kind, in_channels, out_channels, kernel=7, norm=norm, activation=activation)
 
 
 def make_stages(

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from blocks.absence import Nothing
-from blocks.activation import Rectifier
+from blocks.activation import ReLU
 from blocks.catalogue import register, require_at_least, require_known
 from blocks.convolution.grouped import GroupedConvolution
 from blocks.downsampling.strided import Strided
@@ -19,7 +19,7 @@ from blocks.networks.resnet import (
     bottleneck,
     first_width,
     make_stages,
-    make_stem,
+    residual_stem,
 )
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
@@ -85,7 +85,7 @@ class ResNeXt(nn.Module):
         attention: MakeModule = Nothing,
         norm: MakeModule = BatchNorm,
         mix: MakeModule = Nothing,
-        activation: MakeModule = Rectifier,
+        activation: MakeModule = ReLU,
         shortcut: MakeShortcut = ProjectionShortcut,
         downsample: MakeDownsample = Strided,
         pooling: MakePooling = AveragePooling,
@@ -99,7 +99,7 @@ class ResNeXt(nn.Module):
         require_at_least("resnext", "cardinality", groups, 1)
         conv = partial(GroupedConvolution, groups=groups)
         fillings = Fillings(kernel, position, attention, norm, conv, mix, activation, shortcut, downsample)
-        self.stem = make_stem("resnext", stem, family, in_channels, narrow, fillings)
+        self.stem = residual_stem("resnext", stem, family, in_channels, narrow, fillings)
         self.stages = make_stages(bottleneck, narrow, groups * group_width, narrow * EXPANSION, n_blocks, fillings)
         channels = narrow * EXPANSION * 2 ** (len(n_blocks) - 1)
         self.pool = pooling(channels)

@@ -10,19 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from blocks.absence import Nothing
-from blocks.activation import Rectifier
-from blocks.catalogue import register, require_at_least, require_known
-from blocks.convolution.dense import DenseConvolution
+from blocks.activation import ReLU
+from blocks.catalogue import register, require_depths
 from blocks.convolution.depthwise import DepthwiseConvolution
 from blocks.convolution.grouped import GroupedConvolution
 from blocks.mixing.shuffle import ChannelShuffle
+from blocks.networks.layers import make_stem
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.slots import MakeConv, MakeModule, MakePooling
 
 WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
 """Channels of the first stage for each number of groups: all networks cost about the same."""
-STEMS = ("small", "imagenet")
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class ShuffleNetV1(nn.Module):
         stem: Literal["small", "imagenet"] = "small",
         attention: MakeModule = Nothing,
         norm: MakeModule = BatchNorm,
-        activation: MakeModule = Rectifier,
+        activation: MakeModule = ReLU,
         conv: MakeConv = DepthwiseConvolution,
         mix: MakeModule = ChannelShuffle,
         pooling: MakePooling = AveragePooling,
@@ -97,23 +96,13 @@ class ShuffleNetV1(nn.Module):
         if groups not in WIDTHS:
             fit = ", ".join(map(str, WIDTHS))
             raise ValueError(f"shufflenet-v1: groups={groups} is not in the paper's table; {fit} would fit")
-        require_known("shufflenet-v1", "stem", stem, STEMS)
         if not 0 < width < math.inf:
             raise ValueError(f"shufflenet-v1: width={width} leaves no number of channels; above 0 would fit")
-        require_at_least("shufflenet-v1", "stages in depths", len(depths), 1)
-        require_at_least("shufflenet-v1", "depths", min(depths), 1)
+        require_depths("shufflenet-v1", depths)
         fillings = Fillings(groups, kernel, attention, norm, activation, conv, _following(mix, groups))
         first = _rounded(24 * width, groups)
         widths = [_rounded(WIDTHS[groups] * width, 4 * groups) * 2**i for i in range(len(depths))]
-        is_small = stem == "small"
-        self.stem = nn.Sequential(
-            OrderedDict[str, nn.Module](
-                conv=DenseConvolution(in_channels, first, 3, 1 if is_small else 2),
-                norm=norm(first),
-                act=activation(first),
-                pool=nn.Identity() if is_small else nn.MaxPool2d(3, 2, padding=1),
-            )
-        )
+        self.stem = make_stem("shufflenet-v1", stem, in_channels, first, kernel=3, norm=norm, activation=activation)
         self.stages = nn.Sequential(
             *(
                 nn.Sequential(

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from blocks.absence import Nothing
-from blocks.activation import Rectifier
-from blocks.catalogue import register, require_at_least, require_known
+from blocks.activation import ReLU
+from blocks.catalogue import register, require_at_least, require_depths
 from blocks.convolution.dense import DenseConvolution
 from blocks.convolution.depthwise import DepthwiseConvolution
 from blocks.mixing.shuffle import ChannelShuffle
+from blocks.networks.layers import conv_norm_act, make_stem
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.slots import MakeConv, MakeModule, MakePooling
 
 FIRST = 24
-STEMS = ("small", "imagenet")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class ShuffleNetV2(nn.Module):
         stem: Literal["small", "imagenet"] = "small",
         attention: MakeModule = Nothing,
         norm: MakeModule = BatchNorm,
-        activation: MakeModule = Rectifier,
+        activation: MakeModule = ReLU,
         conv: MakeConv = DepthwiseConvolution,
         mix: MakeModule = ChannelShuffle,
         pooling: MakePooling = AveragePooling,
@@ -93,20 +93,10 @@ class ShuffleNetV2(nn.Module):
         if width % 2:
             raise ValueError(f"shufflenet-v2: width={width} has no halves; {width - 1} or {width + 1} would fit")
         require_at_least("shufflenet-v2", "last", last, 1)
-        require_at_least("shufflenet-v2", "stages in depths", len(depths), 1)
-        require_at_least("shufflenet-v2", "depths", min(depths), 1)
-        require_known("shufflenet-v2", "stem", stem, STEMS)
+        require_depths("shufflenet-v2", depths)
         fillings = Fillings(kernel, attention, norm, activation, conv, mix)
         widths = [width * 2**i for i in range(len(depths))]
-        is_small = stem == "small"
-        self.stem = nn.Sequential(
-            OrderedDict[str, nn.Module](
-                conv=DenseConvolution(in_channels, FIRST, 3, 1 if is_small else 2),
-                norm=norm(FIRST),
-                act=activation(FIRST),
-                pool=nn.Identity() if is_small else nn.MaxPool2d(3, 2, padding=1),
-            )
-        )
+        self.stem = make_stem("shufflenet-v2", stem, in_channels, FIRST, kernel=3, norm=norm, activation=activation)
         self.stages = nn.Sequential(
             *(
                 nn.Sequential(
@@ -116,9 +106,7 @@ class ShuffleNetV2(nn.Module):
                 for before, after, n_units in zip([FIRST, *widths], widths, depths, strict=False)
             )
         )
-        self.last = nn.Sequential(
-            OrderedDict(conv=DenseConvolution(widths[-1], last, 1), norm=norm(last), act=activation(last))
-        )
+        self.last = conv_norm_act(widths[-1], last, 1, norm=norm, activation=activation)
         self.pool = pooling(last)
         self.head = nn.Linear(last, n_classes, bias=False)
 

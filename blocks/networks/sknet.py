@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from blocks.absence import Nothing
-from blocks.activation import Rectifier
+from blocks.activation import ReLU
 from blocks.attention.selective_kernel import SelectiveKernel
 from blocks.catalogue import register, require_at_least, require_known
 from blocks.convolution.dense import DenseConvolution
@@ -21,7 +21,7 @@ from blocks.networks.resnet import (
     blocks_per_stage,
     first_width,
     make_stages,
-    make_stem,
+    residual_stem,
 )
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
@@ -104,7 +104,7 @@ class SKNet(nn.Module):
         position: Literal["standard", "pre", "post", "identity", "inside"] = "standard",
         attention: MakeModule = Nothing,
         norm: MakeModule = BatchNorm,
-        activation: MakeModule = Rectifier,
+        activation: MakeModule = ReLU,
         shortcut: MakeShortcut = ProjectionShortcut,
         downsample: MakeDownsample = Strided,
         pooling: MakePooling = AveragePooling,
@@ -123,7 +123,7 @@ class SKNet(nn.Module):
         conv = partial(SelectiveKernel, branches=branches, groups=groups, reduction=reduction, least=least, split=split)
         fillings = Fillings(3, position, attention, norm, conv, Nothing, activation, shortcut, downsample)
         wide = narrow if is_basic else narrow * EXPANSION
-        self.stem = make_stem("sknet", stem, family, in_channels, narrow, fillings)
+        self.stem = residual_stem("sknet", stem, family, in_channels, narrow, fillings)
         block = _selective_basic_block if is_basic else _selective_bottleneck
         self.stages = make_stages(block, narrow, inner, wide, n_blocks, fillings)
         channels = wide * 2 ** (len(n_blocks) - 1)

@@ -1,31 +1,20 @@
 """Swin transformer."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
-from blocks.activation import GaussianErrorUnit
+from blocks.activation import GELU
 from blocks.attention.window import WindowAttention
-from blocks.catalogue import register, require_at_least
+from blocks.catalogue import register, require_at_least, require_depths
 from blocks.downsampling.patch_merging import PatchMerging
-from blocks.mlp.perceptron import Perceptron
-from blocks.networks.vit import PatchConvolution, TransformerBlock
+from blocks.mlp.perceptron import MLP
+from blocks.networks.patches import PatchConvolution, patch_stages
+from blocks.networks.vit import TransformerBlock
 from blocks.normalization.layer import LayerNorm
 from blocks.pooling import AveragePooling
 from blocks.slots import MakeDownsample, MakeMLP, MakeModule, MakePooling
-
-
-@dataclass(frozen=True)
-class Fillings:
-    """What fills the slots of every stage of one network."""
-
-    shift: bool
-    attention: MakeModule
-    norm: MakeModule
-    mlp: MakeMLP
-    activation: MakeModule
-    downsample: MakeDownsample
 
 
 @register("network", "swin", task="classification")
@@ -75,28 +64,28 @@ class SwinTransformer(nn.Module):
         shift: bool = True,
         attention: MakeModule = WindowAttention,
         norm: MakeModule = LayerNorm,
-        mlp: MakeMLP = Perceptron,
-        activation: MakeModule = GaussianErrorUnit,
+        mlp: MakeMLP = MLP,
+        activation: MakeModule = GELU,
         downsample: MakeDownsample = PatchMerging,
         pooling: MakePooling = AveragePooling,
     ) -> None:
         super().__init__()
-        require_at_least("swin", "stages", len(depths), 1)
-        for name, value in {"depths": min(depths), "width": width, "patch": patch}.items():
-            require_at_least("swin", name, value, 1)
+        require_depths("swin", depths)
+        require_at_least("swin", "width", width, 1)
+        require_at_least("swin", "patch", patch, 1)
         if not shift and max(depths) == 1:
             raise ValueError(
                 "swin: shift=False changes nothing where no stage has a second block; shift=True would fit"
             )
-        fillings = Fillings(shift, attention, norm, mlp, activation, downsample)
         widths = [width * 2**i for i in range(len(depths))]
         self.stem = nn.Sequential(OrderedDict(conv=PatchConvolution(in_channels, width, patch), norm=norm(width)))
-        self.stages = nn.Sequential(
-            *(
-                _stage(before, after, depth, fillings)
-                for before, after, depth in zip([None, *widths], widths, depths, strict=False)
-            )
-        )
+
+        def block(channels: int, index: int) -> TransformerBlock:
+            mixer = _shifted(attention(channels), shift=shift, is_second=index % 2 == 1)
+            return TransformerBlock(norm(channels), mixer, norm(channels), mlp(channels, activation))
+
+        patches = partial(PatchConvolution, bias=False)
+        self.stages = patch_stages(widths, depths, block, downsample=downsample, norm=norm, patches=patches)
         self.norm = norm(widths[-1])
         self.pool = pooling(widths[-1])
         self.head = nn.Linear(widths[-1], n_classes)
@@ -110,31 +99,15 @@ class SwinTransformer(nn.Module):
         return logits
 
 
-def _stage(in_channels: int | None, channels: int, depth: int, fillings: Fillings) -> nn.Sequential:
-    """Make blocks of one width, after what halves the map where there are channels to begin with."""
-
-    def normed(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-        convolution = PatchConvolution(in_channels, out_channels, stride, bias=False)
-        return nn.Sequential(OrderedDict(norm=fillings.norm(in_channels), conv=convolution))
-
-    parts = OrderedDict[str, nn.Module]()
-    if in_channels is not None:
-        parts["downsample"] = fillings.downsample(in_channels, channels, normed)
-    parts["blocks"] = nn.Sequential(*(_block(channels, fillings, is_second=i % 2 == 1) for i in range(depth)))
-    return nn.Sequential(parts)
-
-
-def _block(channels: int, fillings: Fillings, *, is_second: bool) -> TransformerBlock:
-    """Make one block, its windows shifted if its attention has any and it is the second of a pair.
+def _shifted(attention: nn.Module, *, shift: bool, is_second: bool) -> nn.Module:
+    """Shift the windows of attention, if it has any and is the second of a pair.
 
     Raises:
         ValueError: if windows shall stay in place where there are none.
     """
-    norm, mlp = fillings.norm, fillings.mlp
-    attention = fillings.attention(channels)
     shifted = getattr(attention, "shifted", None)
-    if shifted is None and not fillings.shift:
+    if shifted is None and not shift:
         raise ValueError(f"swin: shift=False changes nothing in {type(attention).__name__}; shift=True would fit")
-    if shifted is not None and fillings.shift and is_second:
+    if shifted is not None and shift and is_second:
         shifted()
-    return TransformerBlock(norm(channels), attention, norm(channels), mlp(channels, fillings.activation))
+    return attention

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blocks.absence import Nothing
-from blocks.activation import GaussianErrorUnit
+from blocks.activation import GELU
 from blocks.attention.self_attention import SelfAttention
 from blocks.catalogue import register, require_at_least, require_known
-from blocks.mlp.perceptron import Perceptron
+from blocks.mlp.perceptron import MLP
+from blocks.networks.patches import PatchConvolution
 from blocks.normalization.layer import LayerNorm
 from blocks.pooling import AveragePooling
 from blocks.slots import MakeMLP, MakeModule, MakePooling
@@ -72,8 +73,8 @@ class VisionTransformer(nn.Module):
         position: Literal["learned", "none"] = "learned",
         attention: MakeModule = SelfAttention,
         norm: MakeModule = LayerNorm,
-        mlp: MakeMLP = Perceptron,
-        activation: MakeModule = GaussianErrorUnit,
+        mlp: MakeMLP = MLP,
+        activation: MakeModule = GELU,
         pooling: MakePooling = AveragePooling,
     ) -> None:
         super().__init__()
@@ -131,24 +132,6 @@ class TransformerBlock(nn.Module):
         x = x + self.attention(self.norm1(x))
         output: Tensor = x + self.mlp(self.norm2(x))
         return output
-
-
-class PatchConvolution(nn.Conv2d):
-    """Make one pixel of every patch by one linear layer; zeros at the end complete the last patches.
-
-    (batch, in_channels, height, width) → (batch, out_channels, ⌈height / patch⌉, ⌈width / patch⌉).
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, patch: int, *, bias: bool = True) -> None:
-        super().__init__(in_channels, out_channels, patch, patch, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve."""
-        patch = self.stride[0]
-        down, right = -x.shape[2] % patch, -x.shape[3] % patch
-        if down or right:
-            x = functional.pad(x, (0, right, 0, down))
-        return super().forward(x)
 
 
 class LearnedPosition(nn.Module):

@@ -239,11 +239,11 @@ def test_register_returns_what_it_decorates():
 
 
 def test_the_sources_of_a_block_are_its_own_file_and_what_it_imports():
-    assert [path.name for path in sources(CATALOGUE.find("attention", "se"))] == ["squeeze_excite.py"]
+    assert [path.name for path in sources(CATALOGUE.find("attention", "se"))] == ["squeeze_excite.py", "squeeze.py"]
     assert {path.name for path in sources(CATALOGUE.find("mix", "shuffle"))} == {"shuffle.py"}
     assert {path.name for path in sources(CATALOGUE.find("network", "resnet"))} == {
         "resnet.py", "absence.py", "activation.py", "dense.py", "start.py", "strided.py", "batch.py",
-        "pooling.py", "residual.py", "slots.py",
+        "pooling.py", "residual.py", "slots.py", "squeeze.py", "layers.py",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from blocks.activation import GaussianErrorUnit
+from blocks.activation import GELU
 from blocks.catalogue import read
 from blocks.convolution import DenseConvolution
 from blocks.normalization import BatchNorm
@@ -31,7 +31,7 @@ CALLS = {
         ((CHANNELS, 2 * CHANNELS, 2, BatchNorm), 2 * CHANNELS, 2), ((CHANNELS, CHANNELS, 1, BatchNorm), CHANNELS, 1),
     ],
     "downsample": [((CHANNELS, 2 * CHANNELS, stride_conv), 2 * CHANNELS, 2)],
-    "mlp": [((CHANNELS, GaussianErrorUnit), CHANNELS, 1)],
+    "mlp": [((CHANNELS, GELU), CHANNELS, 1)],
     "pooling": [((CHANNELS,), CHANNELS, None)],
 }  # fmt: skip
 PAIRS = [

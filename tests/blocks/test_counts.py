@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ablate import cost
-from blocks.activation import GaussianErrorUnit, Rectifier6
+from blocks.activation import GELU, ReLU6
 from blocks.attention import (
     CBAM,
     ContentAwareMixer,
@@ -39,7 +39,7 @@ from blocks.convolution import (
 )
 from blocks.downsampling import PatchMerging
 from blocks.mixing import ChannelShuffle, PointwiseConvolution
-from blocks.mlp import ConvolutionalChannelMixer, FusedInverted, GatedDepthwise, InvertedResidual, Perceptron
+from blocks.mlp import MLP, ConvolutionalChannelMixer, FusedInverted, GatedDepthwise, InvertedResidual
 from blocks.networks import (
     ConvNeXt,
     LeNet,
@@ -57,7 +57,6 @@ from blocks.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 
 ENTRIES = json.loads(Path(__file__).with_name("reference_counts.json").read_text("utf-8"))
 
-GELU = GaussianErrorUnit
 VIT = partial(
     VisionTransformer, 3, 1000, patch=16, grid=14, depth=12, class_token=True,
     attention=partial(SelfAttention, head_channels=64),
@@ -112,7 +111,7 @@ BUILT = {
     ),
     "safmn.safm.d36": partial(FeatureModulation, 36),
     "safmn.ccm.d36": partial(ConvolutionalChannelMixer, 36, GELU),
-    "safmn.channel_mlp.d36": partial(Perceptron, 36, GELU, expansion=2.0),
+    "safmn.channel_mlp.d36": partial(MLP, 36, GELU, expansion=2.0),
     "safmn.attblock.d36": lambda: nn.Sequential(
         LayerNorm(36), FeatureModulation(36), LayerNorm(36), ConvolutionalChannelMixer(36, GELU)
     ),
@@ -146,8 +145,8 @@ BUILT = {
     "timm.skresnext50_32x4d": partial(SKNet, 3, 1000, family="imagenet", depth=50),
     "lenet5.modern.32x32": partial(LeNet, 1, 10),
     "timm.mobilenetv2_100": partial(MobileNetV2, 3, 1000, width=1.0, stem="imagenet"),
-    "mobilenetv2.inverted_residual.32to32.e6": partial(InvertedResidual, 32, Rectifier6, expansion=6),
-    "fused_mbconv.32to32.e4": partial(FusedInverted, 32, Rectifier6),
+    "mobilenetv2.inverted_residual.32to32.e6": partial(InvertedResidual, 32, ReLU6, expansion=6),
+    "fused_mbconv.32to32.e4": partial(FusedInverted, 32, ReLU6),
     "conv.c64.dense3x3": partial(DenseConvolution, 64, 64, 3),
     "conv.c64.grouped3x3.g4": partial(GroupedConvolution, 64, 64, 3, groups=4),
     "conv.c64.grouped3x3.g32": partial(GroupedConvolution, 64, 64, 3, groups=32),

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from blocks.activation import GaussianErrorUnit
+from blocks.activation import GELU
 from blocks.attention.feature_modulation import FeatureModulation
 from blocks.mlp.convolutional_mixer import ConvolutionalChannelMixer
 from blocks.normalization import LayerNorm
@@ -135,7 +135,7 @@ def test_four_levels_on_the_smallest_map_end_in_a_single_pixel():
 
 
 def test_parameters_are_as_many_as_in_the_authors_block():
-    attention, mlp = FeatureModulation(36), ConvolutionalChannelMixer(36, GaussianErrorUnit)
+    attention, mlp = FeatureModulation(36), ConvolutionalChannelMixer(36, GELU)
 
     assert count(attention) == 1_692
     assert count(torch.nn.Sequential(LayerNorm(36), attention, LayerNorm(36), mlp)) == 27_864

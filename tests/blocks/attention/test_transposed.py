@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from blocks.activation import GaussianErrorUnit
+from blocks.activation import GELU
 from blocks.attention.transposed import TransposedAttention
 from blocks.mlp.gated_depthwise import GatedDepthwise
 from blocks.normalization import LayerNorm
@@ -95,7 +95,7 @@ def test_all_convolutions_have_biases_or_none_has_and_scores_start_as_cosines():
 
 
 def test_parameters_are_as_many_as_in_the_authors_block():
-    attention, mlp = TransposedAttention(48), GatedDepthwise(48, GaussianErrorUnit)
+    attention, mlp = TransposedAttention(48), GatedDepthwise(48, GELU)
 
     assert count(attention) == 10_513
     assert count(torch.nn.Sequential(LayerNorm(48), attention, LayerNorm(48), mlp)) == 31_279

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from blocks.activation import GaussianErrorUnit, Rectifier
+from blocks.activation import GELU, ReLU
 from blocks.mlp.convolutional_mixer import ConvolutionalChannelMixer
-from blocks.mlp.perceptron import Perceptron
+from blocks.mlp.perceptron import MLP
 
 
 def count(module):
@@ -46,20 +46,20 @@ def literal(module, sample):
 @pytest.mark.parametrize(("expansion", "kernel"), [(2.0, 3), (1.5, 5), (0.5, 1)])
 def test_a_dense_convolution_widens_and_a_pointwise_one_narrows(expansion, kernel):
     torch.manual_seed(0)
-    module = ConvolutionalChannelMixer(4, GaussianErrorUnit, expansion=expansion, kernel=kernel).double()
+    module = ConvolutionalChannelMixer(4, GELU, expansion=expansion, kernel=kernel).double()
     x = torch.randn(2, 4, 3, 4, dtype=torch.float64)
 
     torch.testing.assert_close(module(x), torch.stack([literal(module, sample) for sample in x]))
 
 
 def test_parameters_are_as_many_as_in_the_authors_code_and_five_times_those_of_a_perceptron():
-    assert count(ConvolutionalChannelMixer(36, GaussianErrorUnit)) == 26_028
-    assert count(Perceptron(36, GaussianErrorUnit, expansion=2.0)) == 5_292
+    assert count(ConvolutionalChannelMixer(36, GELU)) == 26_028
+    assert count(MLP(36, GELU, expansion=2.0)) == 5_292
 
 
 def test_with_a_kernel_of_one_pixel_it_is_a_perceptron():
-    module = ConvolutionalChannelMixer(8, GaussianErrorUnit, kernel=1)
-    other = Perceptron(8, GaussianErrorUnit, expansion=2.0)
+    module = ConvolutionalChannelMixer(8, GELU, kernel=1)
+    other = MLP(8, GELU, expansion=2.0)
     with torch.no_grad():
         for theirs, ours in zip(other.parameters(), module.parameters(), strict=True):
             theirs.copy_(ours.reshape(theirs.shape))
@@ -73,7 +73,7 @@ def test_the_activation_is_made_for_the_hidden_channels_and_may_work_in_place():
 
     def make(channels):
         asked.append(channels)
-        return Rectifier(channels)
+        return ReLU(channels)
 
     module, x = ConvolutionalChannelMixer(32, make), torch.randn(2, 32, 4, 4, requires_grad=True)
     module(x).sum().backward()
@@ -84,9 +84,9 @@ def test_the_activation_is_made_for_the_hidden_channels_and_may_work_in_place():
 
 def test_what_it_cannot_be_built_with_is_refused():
     with pytest.raises(ValueError, match=r"ccm: kernel=2 has no middle pixel; 1 or 3 would fit"):
-        ConvolutionalChannelMixer(8, GaussianErrorUnit, kernel=2)
+        ConvolutionalChannelMixer(8, GELU, kernel=2)
     with pytest.raises(
         ValueError,
         match=r"ccm: expansion=0.1 makes no whole number of hidden channels of 8 channels; 0.125 or more would fit",
     ):
-        ConvolutionalChannelMixer(8, GaussianErrorUnit, expansion=0.1)
+        ConvolutionalChannelMixer(8, GELU, expansion=0.1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from blocks.activation import Rectifier, SigmoidUnit
+from blocks.activation import ReLU, SiLU
 from blocks.mlp.fused_inverted import FusedInverted
 
 
@@ -14,7 +14,7 @@ def count(module):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("expansion", "kernel"), [(4.0, 3), (1.5, 5), (1.0, 1)])
-@pytest.mark.parametrize(("ours", "theirs"), [(Rectifier, nn.ReLU), (SigmoidUnit, nn.SiLU)])
+@pytest.mark.parametrize(("ours", "theirs"), [(ReLU, nn.ReLU), (SiLU, nn.SiLU)])
 def test_it_equals_timms_without_the_shortcut(timm, assert_twins, renamed, expansion, kernel, ours, theirs):
     blocks = timm.models._efficientnet_blocks
 
@@ -27,13 +27,13 @@ def test_it_equals_timms_without_the_shortcut(timm, assert_twins, renamed, expan
 
 
 def test_parameters_are_as_many_as_in_timm():
-    assert count(FusedInverted(32, Rectifier)) == 41_280
-    assert count(FusedInverted(32, Rectifier, expansion=2, kernel=5)) == 25 * 32 * 64 + 2 * 64 + 64 * 32 + 2 * 32
+    assert count(FusedInverted(32, ReLU)) == 41_280
+    assert count(FusedInverted(32, ReLU, expansion=2, kernel=5)) == 25 * 32 * 64 + 2 * 64 + 64 * 32 + 2 * 32
 
 
 def test_the_output_is_linear_in_the_hidden_map_and_may_be_negative():
     torch.manual_seed(0)
-    module = FusedInverted(8, Rectifier).eval()
+    module = FusedInverted(8, ReLU).eval()
     x = torch.randn(2, 8, 4, 6)
     hidden = (module.conv(x) / (1 + 1e-5) ** 0.5).clamp(min=0)
     expected = torch.einsum("oc,bchw->bohw", module.project.weight[:, :, 0, 0], hidden) / (1 + 1e-5) ** 0.5
@@ -54,4 +54,4 @@ def test_the_output_is_linear_in_the_hidden_map_and_may_be_negative():
 )
 def test_numbers_that_do_not_fit_are_refused_with_those_that_would(options, message):
     with pytest.raises(ValueError, match=message):
-        FusedInverted(8, Rectifier, **options)
+        FusedInverted(8, ReLU, **options)

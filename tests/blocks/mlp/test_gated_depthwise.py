@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from blocks.activation import GaussianErrorUnit, Rectifier
+from blocks.activation import GELU, ReLU
 from blocks.mlp.gated_depthwise import GatedDepthwise
-from blocks.mlp.perceptron import Perceptron
+from blocks.mlp.perceptron import MLP
 
 
 def count(module):
@@ -65,7 +65,7 @@ def literal(module, sample):
 @pytest.mark.parametrize("gate", [True, False])
 def test_an_activated_path_is_multiplied_by_another(gate, depthwise, bias):
     torch.manual_seed(0)
-    module = GatedDepthwise(4, GaussianErrorUnit, gate=gate, depthwise=depthwise, bias=bias).double()
+    module = GatedDepthwise(4, GELU, gate=gate, depthwise=depthwise, bias=bias).double()
     x = torch.randn(2, 4, 3, 5, dtype=torch.float64)
 
     assert module.project.in_channels == 10
@@ -73,12 +73,12 @@ def test_an_activated_path_is_multiplied_by_another(gate, depthwise, bias):
 
 
 def test_parameters_are_as_many_as_in_the_authors_code():
-    assert count(GatedDepthwise(48, GaussianErrorUnit)) == 20_574
+    assert count(GatedDepthwise(48, GELU)) == 20_574
 
 
 def test_with_neither_gate_nor_small_convolutions_it_is_a_perceptron():
-    module = GatedDepthwise(8, GaussianErrorUnit, expansion=2.0, gate=False, depthwise=False, bias=True)
-    other = Perceptron(8, GaussianErrorUnit, expansion=2.0)
+    module = GatedDepthwise(8, GELU, expansion=2.0, gate=False, depthwise=False, bias=True)
+    other = MLP(8, GELU, expansion=2.0)
     with torch.no_grad():
         for theirs, ours in zip(other.parameters(), module.parameters(), strict=True):
             theirs.copy_(ours.reshape(theirs.shape))
@@ -88,7 +88,7 @@ def test_with_neither_gate_nor_small_convolutions_it_is_a_perceptron():
 
 
 def test_leaving_out_the_gate_changes_no_other_tensor():
-    with_gate, without = (GatedDepthwise(8, GaussianErrorUnit, gate=gate).state_dict() for gate in (True, False))
+    with_gate, without = (GatedDepthwise(8, GELU, gate=gate).state_dict() for gate in (True, False))
 
     assert {name: tensor.shape for name, tensor in with_gate.items() if not name.startswith("gates.")} == {
         name: tensor.shape for name, tensor in without.items()
@@ -100,7 +100,7 @@ def test_the_activation_is_made_for_the_hidden_channels_and_may_work_in_place():
 
     def make(channels):
         asked.append(channels)
-        return Rectifier(channels)
+        return ReLU(channels)
 
     module, x = GatedDepthwise(32, make), torch.randn(2, 32, 4, 4, requires_grad=True)
     module(x).sum().backward()
@@ -114,4 +114,4 @@ def test_an_expansion_that_leaves_no_hidden_channel_is_refused():
         ValueError,
         match=r"gdfn: expansion=0.1 makes no whole number of hidden channels of 8 channels; 0.125 or more would fit",
     ):
-        GatedDepthwise(8, GaussianErrorUnit, expansion=0.1)
+        GatedDepthwise(8, GELU, expansion=0.1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from blocks.activation import GaussianErrorUnit, Rectifier6
+from blocks.activation import GELU, ReLU6
 from blocks.mlp.inverted_residual import InvertedResidual
 
 
@@ -16,7 +16,7 @@ def count(module):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("expansion", "kernel"), [(6.0, 3), (4.0, 5), (1.5, 1)])
-@pytest.mark.parametrize(("ours", "theirs"), [(Rectifier6, nn.ReLU6), (GaussianErrorUnit, nn.GELU)])
+@pytest.mark.parametrize(("ours", "theirs"), [(ReLU6, nn.ReLU6), (GELU, nn.GELU)])
 def test_it_equals_timms_without_the_shortcut(timm, assert_twins, renamed, expansion, kernel, ours, theirs):
     twin = partial(timm.models._efficientnet_blocks.InvertedResidual, 16, 16, noskip=True, act_layer=theirs)
     names = renamed(("conv_pwl", "project"), ("conv_pw", "expand"), ("conv_dw", "conv"), ("bn", "norm"))
@@ -30,13 +30,13 @@ def test_it_equals_timms_without_the_shortcut(timm, assert_twins, renamed, expan
 
 
 def test_parameters_are_as_many_as_in_mobilenet():
-    assert count(InvertedResidual(32, Rectifier6, expansion=6)) == 14_848
-    assert count(InvertedResidual(32, Rectifier6)) == 2 * 32 * 128 + 9 * 128 + 2 * 128 * 2 + 2 * 32
+    assert count(InvertedResidual(32, ReLU6, expansion=6)) == 14_848
+    assert count(InvertedResidual(32, ReLU6)) == 2 * 32 * 128 + 9 * 128 + 2 * 128 * 2 + 2 * 32
 
 
 def test_the_output_is_linear_in_the_last_hidden_map_and_may_be_negative():
     torch.manual_seed(0)
-    module = InvertedResidual(8, Rectifier6).eval()
+    module = InvertedResidual(8, ReLU6).eval()
     x = torch.randn(2, 8, 4, 6)
     hidden = (module.conv((module.expand(x) / (1 + 1e-5) ** 0.5).clamp(0, 6)) / (1 + 1e-5) ** 0.5).clamp(0, 6)
     expected = torch.einsum("oc,bchw->bohw", module.project.weight[:, :, 0, 0], hidden) / (1 + 1e-5) ** 0.5
@@ -69,4 +69,4 @@ def test_the_activation_is_made_for_the_hidden_channels():
 )
 def test_numbers_that_do_not_fit_are_refused_with_those_that_would(options, message):
     with pytest.raises(ValueError, match=message):
-        InvertedResidual(8, Rectifier6, **options)
+        InvertedResidual(8, ReLU6, **options)

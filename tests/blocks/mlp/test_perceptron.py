@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ablate.build import inert_pairs
-from blocks.activation import GaussianErrorUnit, ParametricRectifier, Rectifier
-from blocks.mlp import Perceptron
+from blocks.activation import GELU, PReLU, ReLU
+from blocks.mlp import MLP
 from blocks.networks.convnext import ConvNeXt
 
 
@@ -40,16 +40,16 @@ def literal(block, x):
 
 @pytest.mark.parametrize("pointwise", ["linear", "conv"])
 def test_each_pixel_goes_through_the_two_layers_by_itself(pointwise):
-    block, x = stirred(Perceptron(3, GaussianErrorUnit, expansion=2, pointwise=pointwise)), images(2, 3, 2, 3)
+    block, x = stirred(MLP(3, GELU, expansion=2, pointwise=pointwise)), images(2, 3, 2, 3)
 
     torch.testing.assert_close(block(x), literal(block, x))
 
 
 def test_matrix_products_and_convolutions_of_the_same_tensors_differ_by_rounding_alone():
     torch.manual_seed(0)
-    linear = Perceptron(8, GaussianErrorUnit).double()
+    linear = MLP(8, GELU).double()
     torch.manual_seed(0)
-    conv = Perceptron(8, GaussianErrorUnit, pointwise="conv").double()
+    conv = MLP(8, GELU, pointwise="conv").double()
     x = images(2, 8, 5, 4)
     assert all(torch.equal(a, conv.state_dict()[name]) for name, a in linear.state_dict().items())
 
@@ -64,11 +64,9 @@ def test_matrix_products_and_convolutions_of_the_same_tensors_differ_by_rounding
 
 
 def test_an_ablation_of_one_by_the_other_is_recognised_as_one_that_changes_nothing():
-    mlps = {"linear": Perceptron, "conv": partial(Perceptron, pointwise="conv"), "relu": Perceptron}
+    mlps = {"linear": MLP, "conv": partial(MLP, pointwise="conv"), "relu": MLP}
     networks = {
-        name: partial(
-            ConvNeXt, 1, 3, depths=(1,), width=8, mlp=mlp, activation=Rectifier if name == "relu" else GaussianErrorUnit
-        )
+        name: partial(ConvNeXt, 1, 3, depths=(1,), width=8, mlp=mlp, activation=ReLU if name == "relu" else GELU)
         for name, mlp in mlps.items()
     }
 
@@ -77,7 +75,7 @@ def test_an_ablation_of_one_by_the_other_is_recognised_as_one_that_changes_nothi
 
 @pytest.mark.parametrize(("expansion", "hidden"), [(4.0, 192), (2.66, 127), (0.5, 24), (1, 48)])
 def test_the_hidden_channels_are_the_expansion_times_the_channels_rounded_down(expansion, hidden):
-    block = Perceptron(48, ParametricRectifier, expansion=expansion)
+    block = MLP(48, PReLU, expansion=expansion)
 
     assert block.hidden.weight.shape == (hidden, 48)
     assert block.activation.num_parameters == hidden
@@ -85,11 +83,11 @@ def test_the_hidden_channels_are_the_expansion_times_the_channels_rounded_down(e
 
 
 @pytest.mark.parametrize("pointwise", ["linear", "conv"])
-@pytest.mark.parametrize("activation", [Rectifier, ParametricRectifier])
+@pytest.mark.parametrize("activation", [ReLU, PReLU])
 def test_an_activation_in_place_or_with_weights_of_each_channel_leaves_values_and_gradients_right(
     activation, pointwise
 ):
-    block = stirred(Perceptron(4, activation, pointwise=pointwise))
+    block = stirred(MLP(4, activation, pointwise=pointwise))
     x = images(2, 4, 3, 3).requires_grad_()
 
     assert torch.autograd.gradcheck(block, x)
@@ -97,7 +95,7 @@ def test_an_activation_in_place_or_with_weights_of_each_channel_leaves_values_an
 
 def test_the_weights_start_small_and_the_biases_at_zero():
     torch.manual_seed(0)
-    block = Perceptron(64, GaussianErrorUnit)
+    block = MLP(64, GELU)
 
     for layer in (block.hidden, block.output):
         assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.03)
@@ -107,10 +105,10 @@ def test_the_weights_start_small_and_the_biases_at_zero():
 def test_numbers_and_words_that_do_not_fit_are_refused_with_those_that_would():
     message = "mlp: expansion=0.01 makes no whole number of hidden channels of 32 channels; 0.032 or more would fit"
     with pytest.raises(ValueError, match=message):
-        Perceptron(32, GaussianErrorUnit, expansion=0.01)
-    Perceptron(32, GaussianErrorUnit, expansion=1 / 32)
+        MLP(32, GELU, expansion=0.01)
+    MLP(32, GELU, expansion=1 / 32)
     with pytest.raises(ValueError, match="mlp: unknown pointwise: 'cnov'; did you mean 'conv'"):
-        Perceptron(32, GaussianErrorUnit, pointwise="cnov")
+        MLP(32, GELU, pointwise="cnov")
 
 
 @pytest.mark.slow
@@ -119,7 +117,7 @@ def test_numbers_and_words_that_do_not_fit_are_refused_with_those_that_would():
 @pytest.mark.parametrize("use_conv", [False, True])
 def test_it_equals_the_perceptron_of_timm(timm, assert_twins, renamed, expansion, pointwise, use_conv):
     theirs = timm.layers.Mlp(16, int(expansion * 16), use_conv=use_conv)
-    ours = Perceptron(16, GaussianErrorUnit, expansion=expansion, pointwise=pointwise)
+    ours = MLP(16, GELU, expansion=expansion, pointwise=pointwise)
     rename = renamed(("fc1", "hidden"), ("fc2", "output"))
 
     def translate(state):

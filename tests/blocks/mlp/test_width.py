@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from blocks.activation import Rectifier
+from blocks.activation import ReLU
 from blocks.catalogue import read
 from blocks.mlp.width import widened
 
@@ -32,4 +32,4 @@ def test_every_choice_refuses_an_expansion_that_makes_no_number_of_channels(entr
         f"{entry.name}: expansion={expansion} makes no whole number of hidden channels of 49 channels; 0.021 or more"
     )
     with pytest.raises(ValueError, match=message):
-        entry.load()(49, Rectifier, expansion=expansion)
+        entry.load()(49, ReLU, expansion=expansion)

@@ -7,11 +7,11 @@ import torch
 
 from ablate import cost
 from blocks.absence import Nothing
-from blocks.activation import HardSwish, Rectifier
+from blocks.activation import HardSwish, ReLU
 from blocks.attention.squeeze_excite import SqueezeExcite
 from blocks.convolution.dense import DenseConvolution
 from blocks.downsampling import MaxPool
-from blocks.mlp.perceptron import Perceptron
+from blocks.mlp.perceptron import MLP
 from blocks.networks.convnext import ConvNeXt
 from blocks.normalization import BatchNorm, InstanceNorm
 from blocks.pooling import MaxPooling
@@ -83,7 +83,7 @@ def test_each_stage_after_the_first_halves_the_map_rounding_up_and_doubles_the_c
         ({"norm": BatchNorm}, {"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"}),
         ({"conv": DenseConvolution}, {"conv.weight"}),
         ({"kernel": 3}, {"conv.weight"}),
-        ({"mlp": partial(Perceptron, expansion=2)}, {"mlp.hidden.weight", "mlp.hidden.bias", "mlp.output.weight"}),
+        ({"mlp": partial(MLP, expansion=2)}, {"mlp.hidden.weight", "mlp.hidden.bias", "mlp.output.weight"}),
         ({"activation": HardSwish}, set()),
         ({"downsample": MaxPool}, {"conv.conv.weight"}),
         ({"pooling": MaxPooling}, set()),
@@ -131,7 +131,7 @@ def test_instance_norm_does_not_fit_as_the_last_norm_sees_a_single_pixel():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"depths": ()}, "convnext: stages=0 is too small; 1 or more would fit"),
+        ({"depths": ()}, "convnext: stages in depths=0 is too small; 1 or more would fit"),
         ({"depths": (2, 0)}, "convnext: depths=0 is too small; 1 or more would fit"),
         ({"width": 0}, "convnext: width=0 is too small; 1 or more would fit"),
         ({"patch": 0}, "convnext: patch=0 is too small; 1 or more would fit"),
@@ -166,8 +166,8 @@ def test_it_equals_the_network_of_timm(timm, assert_twins, renamed, options, poi
         patch=options.get("patch_size", 4),
         kernel=options.get("kernel_sizes", 7),
         layer_scale=options.get("ls_init_value", 1e-6),
-        mlp=partial(Perceptron, pointwise=pointwise),
-        **({"activation": Rectifier} if "act_layer" in options else {}),
+        mlp=partial(MLP, pointwise=pointwise),
+        **({"activation": ReLU} if "act_layer" in options else {}),
     )
     rename = renamed(
         (r"^stem\.0", "stem.conv"),

@@ -6,7 +6,7 @@ from torch import nn
 
 from ablate import cost
 from blocks.absence import Nothing
-from blocks.activation import Tangent
+from blocks.activation import Tanh
 from blocks.attention.squeeze_excite import SqueezeExcite
 from blocks.downsampling import AveragePool, BlurPool, MaxPool, Strided
 from blocks.networks.lenet import LeNet
@@ -52,7 +52,7 @@ def pooled(x, reduce):
     ("options", "act", "reduce"),
     [
         ({}, lambda x: x.clamp(min=0), lambda window: window.amax(2)),
-        ({"activation": Tangent, "downsample": AveragePool}, torch.tanh, lambda window: window.mean(2)),
+        ({"activation": Tanh, "downsample": AveragePool}, torch.tanh, lambda window: window.mean(2)),
     ],
     ids=["modern", "paper"],
 )
@@ -120,7 +120,7 @@ def test_norm_follows_two_convolutions_and_attention_sees_the_sixteen_maps():
 
 def test_filling_a_slot_leaves_every_other_tensor_as_it_is():
     plain = {n: t.shape for n, t in LeNet(3, 7).state_dict().items()}
-    filled = LeNet(3, 7, norm=BatchNorm, attention=SqueezeExcite, activation=Tangent).state_dict()
+    filled = LeNet(3, 7, norm=BatchNorm, attention=SqueezeExcite, activation=Tanh).state_dict()
 
     assert {n: filled[n].shape for n in plain} == plain
     assert all(".norm." in name or ".attention." in name for name in filled.keys() - plain.keys())

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from blocks.absence import Nothing
-from blocks.activation import GaussianErrorUnit, HardSwish, ParametricRectifier
+from blocks.activation import GELU, HardSwish, PReLU
 from blocks.attention import CoordinateAttention, SqueezeExcite
 from blocks.convolution import DenseConvolution, DepthwiseConvolution, GroupedConvolution
 from blocks.downsampling import AveragePool, BlurPool, MaxPool
@@ -22,7 +22,7 @@ TABLE = [(1, 16, 1), (6, 24, 2), (6, 32, 2)]  # expansion, channels, blocks
 FILLINGS = {
     "attention": [SqueezeExcite, CoordinateAttention],
     "norm": [LayerNorm, Nothing],
-    "activation": [GaussianErrorUnit, ParametricRectifier, Nothing],
+    "activation": [GELU, PReLU, Nothing],
     "conv": [DenseConvolution, partial(GroupedConvolution, groups=4)],
     "mix": [PointwiseConvolution, ChannelShuffle],
     "shortcut": [NoShortcut, ProjectionShortcut],

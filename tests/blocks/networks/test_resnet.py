@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from blocks.absence import Nothing
-from blocks.activation import GaussianErrorUnit, ParametricRectifier, Rectifier, SigmoidUnit
+from blocks.activation import GELU, PReLU, ReLU, SiLU
 from blocks.attention.cbam import CBAM
 from blocks.attention.efficient_channel import EfficientChannel
 from blocks.attention.squeeze_excite import SqueezeExcite
@@ -28,7 +28,7 @@ FILLINGS = {
     "conv": [DenseConvolution, partial(GroupedConvolution, groups=4), DepthwiseConvolution],
     "mix": [Nothing, PointwiseConvolution, partial(ChannelShuffle, groups=4)],
     "kernel": [3, 5],
-    "activation": [Rectifier, GaussianErrorUnit, ParametricRectifier],
+    "activation": [ReLU, GELU, PReLU],
     "shortcut": [ProjectionShortcut, ZeroPadShortcut, AveragePoolShortcut, IdentityShortcut, NoShortcut],
     "downsample": [Strided, MaxPool, AveragePool, BlurPool],
     "pooling": [AveragePooling, MaxPooling],
@@ -258,13 +258,13 @@ def test_what_halves_the_map_stands_in_the_first_block_of_every_stage_but_the_fi
 
 
 def test_no_relu_is_left_where_another_activation_is_chosen():
-    for network in (small(activation=SigmoidUnit), large(14, width=8, activation=SigmoidUnit)):
+    for network in (small(activation=SiLU), large(14, width=8, activation=SiLU)):
         assert not any(isinstance(module, nn.ReLU) for module in network.modules())
-        assert isinstance(network.stem.act, SigmoidUnit)
+        assert isinstance(network.stem.act, SiLU)
 
 
 def test_each_activation_of_a_block_has_parameters_of_its_own():
-    names = [name for name in small(activation=ParametricRectifier).state_dict() if "act" in name]
+    names = [name for name in small(activation=PReLU).state_dict() if "act" in name]
 
     assert [name for name in names if name.startswith(("stem", "stages.0"))] == [
         "stem.act.weight", "stages.0.0.act1.weight", "stages.0.0.act.weight",
@@ -368,7 +368,7 @@ def test_shortcuts_of_resnet_d_gates_silu_and_mixed_pooling_compute_what_timm_co
         block_args={"attn_layer": "se"},
     )  # fmt: skip
     ours = ResNet(
-        3, 5, family="imagenet", depth=depth, shortcut=AveragePoolShortcut, activation=SigmoidUnit,
+        3, 5, family="imagenet", depth=depth, shortcut=AveragePoolShortcut, activation=SiLU,
         attention=lambda c: SqueezeExcite(c, reduction=min(16, c // 8), bias=True), pooling=AverageMaxPooling,
     )  # fmt: skip
     rename = renamed(

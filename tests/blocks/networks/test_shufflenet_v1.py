@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from blocks.absence import Nothing
-from blocks.activation import GaussianErrorUnit, ParametricRectifier
+from blocks.activation import GELU, PReLU
 from blocks.attention import CBAM, SqueezeExcite
 from blocks.convolution import DenseConvolution, DepthwiseConvolution, GroupedConvolution
 from blocks.mixing import ChannelShuffle, PointwiseConvolution
@@ -18,7 +18,7 @@ from blocks.pooling import GeneralizedMeanPooling
 FILLINGS = {
     "attention": [SqueezeExcite, CBAM],
     "norm": [LayerNorm, Nothing],
-    "activation": [GaussianErrorUnit, ParametricRectifier, Nothing],
+    "activation": [GELU, PReLU, Nothing],
     "conv": [DenseConvolution, partial(GroupedConvolution, groups=5)],
     "mix": [Nothing, PointwiseConvolution, partial(ChannelShuffle, groups=5)],
     "pooling": [GeneralizedMeanPooling],
@@ -219,7 +219,7 @@ def reaches(network):
 
 
 def test_without_a_shuffle_groups_do_not_see_each_other_and_with_it_they_do():
-    smooth = partial(small, activation=GaussianErrorUnit, norm=Nothing)
+    smooth = partial(small, activation=GELU, norm=Nothing)
     channels = 120
 
     assert reaches(smooth(mix=Nothing)) == channels // 3

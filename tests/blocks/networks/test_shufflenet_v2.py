@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from blocks.absence import Nothing
-from blocks.activation import GaussianErrorUnit, ParametricRectifier
+from blocks.activation import GELU, PReLU
 from blocks.attention import CBAM, SqueezeExcite
 from blocks.convolution import DenseConvolution, DepthwiseConvolution, GroupedConvolution
 from blocks.mixing import ChannelShuffle, PointwiseConvolution
@@ -18,7 +18,7 @@ from blocks.pooling import GeneralizedMeanPooling
 FILLINGS = {
     "attention": [SqueezeExcite, CBAM],
     "norm": [LayerNorm, Nothing],
-    "activation": [GaussianErrorUnit, ParametricRectifier, Nothing],
+    "activation": [GELU, PReLU, Nothing],
     "conv": [DenseConvolution, partial(GroupedConvolution, groups=4)],
     "mix": [Nothing, PointwiseConvolution, partial(ChannelShuffle, groups=4)],
     "pooling": [GeneralizedMeanPooling],

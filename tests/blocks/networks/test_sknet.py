@@ -6,7 +6,7 @@ from torch import nn
 
 from ablate import cost
 from blocks.absence import Nothing
-from blocks.activation import GaussianErrorUnit
+from blocks.activation import GELU
 from blocks.attention.selective_kernel import SelectiveKernel
 from blocks.attention.squeeze_excite import SqueezeExcite
 from blocks.downsampling import AveragePool, Strided
@@ -84,7 +84,7 @@ def test_in_blocks_of_two_convolutions_the_first_is_selective_and_has_no_groups(
 def test_slots_act_outside_the_selective_kernels(family, depth, convolution):
     seen = []
     network = SKNet(
-        1, 5, family=family, depth=depth, width=8, position="inside", norm=LayerNorm, activation=GaussianErrorUnit,
+        1, 5, family=family, depth=depth, width=8, position="inside", norm=LayerNorm, activation=GELU,
         attention=lambda c: seen.append(c) or Nothing(c), downsample=AveragePool,
     )  # fmt: skip
     kernels = selective(network)
@@ -93,7 +93,7 @@ def test_slots_act_outside_the_selective_kernels(family, depth, convolution):
 
     assert seen == [kernel.select.out_features // 2 for kernel in kernels]
     assert not any(isinstance(module, nn.ReLU | nn.BatchNorm2d) for module in outside)
-    assert not any(isinstance(module, LayerNorm | GaussianErrorUnit) for module in within)
+    assert not any(isinstance(module, LayerNorm | GELU) for module in within)
     assert [name for name, module in network.named_modules() if isinstance(module, AveragePool)] == [
         f"stages.{i}.0.{convolution}" for i in range(1, len(network.stages))
     ]

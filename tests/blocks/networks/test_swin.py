@@ -11,7 +11,7 @@ from blocks.activation import HardSwish
 from blocks.attention.self_attention import SelfAttention
 from blocks.attention.window import WindowAttention
 from blocks.downsampling import MaxPool, Strided
-from blocks.mlp.perceptron import Perceptron
+from blocks.mlp.perceptron import MLP
 from blocks.networks.swin import SwinTransformer
 from blocks.normalization import BatchNorm, InstanceNorm
 from blocks.pooling import MaxPooling
@@ -102,7 +102,7 @@ def test_each_stage_after_the_first_halves_the_map_rounding_up_and_doubles_the_c
         ({"attention": SelfAttention}, {"attention.position"}),
         ({"norm": Nothing}, {"norm", "norm1", "norm2", "stem.norm"}),
         ({"norm": InstanceNorm}, {"norm", "norm1", "norm2", "stem.norm"}),
-        ({"mlp": partial(Perceptron, expansion=2)}, {"mlp.hidden", "mlp.output"}),
+        ({"mlp": partial(MLP, expansion=2)}, {"mlp.hidden", "mlp.output"}),
         ({"activation": HardSwish}, set()),
         (
             {"downsample": Strided},
@@ -157,7 +157,7 @@ def test_the_head_starts_as_the_authors_draw_it():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"depths": ()}, "swin: stages=0 is too small; 1 or more would fit"),
+        ({"depths": ()}, "swin: stages in depths=0 is too small; 1 or more would fit"),
         ({"depths": (2, 0)}, "swin: depths=0 is too small; 1 or more would fit"),
         ({"width": 0}, "swin: width=0 is too small; 1 or more would fit"),
         ({"patch": 0}, "swin: patch=0 is too small; 1 or more would fit"),
@@ -213,7 +213,7 @@ def test_it_equals_the_network_of_timm(timm, assert_twins, renamed, depths, wind
         depths=depths,
         width=16,
         attention=partial(WindowAttention, window=window, head_channels=8, bias=options.get("qkv_bias", True)),
-        mlp=partial(Perceptron, pointwise=pointwise, expansion=options.get("mlp_ratio", 4.0)),
+        mlp=partial(MLP, pointwise=pointwise, expansion=options.get("mlp_ratio", 4.0)),
         **({"pooling": MaxPooling} if "global_pool" in options else {}),
     )
     translate = renamed(

@@ -9,12 +9,12 @@ from scipy import ndimage
 
 from ablate import cost
 from blocks.absence import Nothing
-from blocks.activation import HardSwish, Rectifier
+from blocks.activation import HardSwish, ReLU
 from blocks.attention.self_attention import SelfAttention
 from blocks.attention.squeeze_excite import SqueezeExcite
 from blocks.attention.window import WindowAttention
 from blocks.mlp.inverted_residual import InvertedResidual
-from blocks.mlp.perceptron import Perceptron
+from blocks.mlp.perceptron import MLP
 from blocks.networks.vit import VisionTransformer
 from blocks.normalization import BatchNorm, InstanceNorm, LayerNorm
 from blocks.pooling import AveragePooling, MaxPooling
@@ -104,7 +104,7 @@ def test_a_side_that_is_no_multiple_of_the_patch_is_completed_by_zeros():
         ({"attention": Nothing}, {"attention.qkv", "attention.project"}),
         ({"norm": Nothing}, {"norm", "norm1", "norm2"}),
         ({"norm": InstanceNorm}, {"norm", "norm1", "norm2"}),
-        ({"mlp": partial(Perceptron, expansion=2)}, {"mlp.hidden", "mlp.output"}),
+        ({"mlp": partial(MLP, expansion=2)}, {"mlp.hidden", "mlp.output"}),
         ({"activation": HardSwish}, set()),
         ({"pooling": MaxPooling}, set()),
         ({"position": "none"}, {"position"}),
@@ -226,8 +226,8 @@ def test_it_equals_the_network_of_timm(timm, assert_twins, renamed, options, poi
         position=positions,
         class_token=options.get("class_token", True),
         attention=partial(SelfAttention, heads=4, bias=options.get("qkv_bias", True)),
-        mlp=partial(Perceptron, pointwise=pointwise, expansion=options.get("mlp_ratio", 4)),
-        **({"activation": Rectifier, "pooling": MaxPooling} if "act_layer" in options else {}),
+        mlp=partial(MLP, pointwise=pointwise, expansion=options.get("mlp_ratio", 4)),
+        **({"activation": ReLU, "pooling": MaxPooling} if "act_layer" in options else {}),
     )
     rename = renamed(
         (r"^patch_embed\.proj", "stem"),
