@@ -1,5 +1,7 @@
 """What every network in the catalogue keeps to, whatever fills its slots; a new one is tested with no new line."""
 
+import re
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -21,14 +23,28 @@ FITTING = {
     "grouped-spatial": {"groups": 2},
 }  # fmt: skip
 every_network = pytest.mark.parametrize("entry", NETWORKS, ids=lambda entry: entry.name)
+# Of a tensor's name the part by which a slot's places go, followed by a number where a block has several.
+PLACES = {
+    "attention": "attention", "norm": "norm", "conv": "conv", "mix": "mix", "activation": "act|activation", "mlp": "mlp",
+    "shortcut": "shortcut", "downsample": "conv|downsample", "pooling": "pool",
+}  # fmt: skip
+
+
+def fitting(entry, slot):
+    """Return the choices that make sense in a network."""
+    return [name for name in CATALOGUE.names(slot) if name not in entry.misfits.get(slot, {})]
+
+
+every_place = pytest.mark.parametrize(
+    ("entry", "slot"), [pytest.param(e, slot, id=f"{e.name}-{slot}") for e in NETWORKS for slot in e.slots]
+)
 every_filling = pytest.mark.parametrize(
     ("entry", "slot", "name"),
     [
         pytest.param(entry, slot, name, id=f"{entry.name}-{slot}-{name}")
         for entry in NETWORKS
         for slot in entry.slots
-        for name in CATALOGUE.names(slot)
-        if name not in entry.misfits.get(slot, {})
+        for name in fitting(entry, slot)
     ],
 )
 
@@ -138,10 +154,41 @@ def test_every_filling_trains_and_all_parameters_get_finite_gradients(entry, slo
     assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
+@every_place
+def test_filling_a_slot_leaves_the_names_and_shapes_of_everything_else(entry, slot):
+    with torch.device("meta"):
+        before = shapes(entry.load()(3, 10))
+        changes = {name: shapes(fitted(entry, slot, name)[1]) for name in fitting(entry, slot)}
+    for name, after in changes.items():
+        differing = {tensor for tensor in before.keys() | after.keys() if before.get(tensor) != after.get(tensor)}
+        # All but patch merging hold the network's own convolution under the same name, and where it is between blocks its
+        # kernel is its stride.
+        is_held = slot == "downsample" and "patch-merging" not in (name, entry.slots[slot])
+        place = "downsample" if is_held else PLACES[slot]
+
+        assert [tensor for tensor in differing if not is_in(place, tensor)] == []
+        assert not is_held or before.keys() == after.keys()
+        assert slot in ("norm", "activation") or not any(t.startswith(("stem", "last", "head")) for t in differing)
+
+
+@every_network
+def test_a_kernel_is_that_of_the_blocks_alone(entry):
+    if "kernel" not in entry.options:
+        return
+    with torch.device("meta"):
+        before, after = (shapes(entry.load()(3, 10, kernel=kernel)) for kernel in (3, 5))
+    differing = {tensor for tensor in before if before[tensor] != after[tensor]}
+
+    assert before.keys() == after.keys()
+    assert differing
+    assert [tensor for tensor in differing if not is_in(PLACES["conv"], tensor)] == []
+    assert not any(tensor.startswith(("stem", "last")) for tensor in differing)
+
+
 @pytest.mark.slow
 @every_filling
 def test_filling_a_slot_changes_no_tensor_that_both_networks_have(entry, slot, name):
-    make = next(make for make in reversed(makers(entry, slot, name)) if builds(make))
+    make, _ = fitted(entry, slot, name)
     reference = partial(entry.load(), 3, 10)
     start = initialise([reference], 0).state_dict()
     changed = initialise([reference, make], 0).state_dict()
@@ -153,17 +200,25 @@ def test_filling_a_slot_changes_no_tensor_that_both_networks_have(entry, slot, n
     assert {key for key in start if key.startswith("head.")} <= set(shared)
 
 
+def shapes(module):
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+def is_in(place, tensor):
+    return any(re.fullmatch(rf"({place})\d?", part) for part in tensor.split("."))
+
+
 def is_drawn(*tensors):
     """Tell whether all tensors are drawn: what its author starts at zero or one stays there."""
     return all(tensor.numel() == 1 or tensor.ne(tensor.flatten()[0]).any() for tensor in tensors)
 
 
-def builds(build):
-    try:
-        build()
-    except ValueError:
-        return False
-    return True
+def fitted(entry, slot, name):
+    """Return what builds a network with a slot filled, by options that fit narrow layers where they are needed, and it."""
+    for make in reversed(makers(entry, slot, name)):
+        with suppress(ValueError):
+            return make, make()
+    raise AssertionError(f"{name} fits no {slot} of {entry.name}")
 
 
 MISFITS = [(entry, slot, name) for entry in NETWORKS for slot, names in entry.misfits.items() for name in names]

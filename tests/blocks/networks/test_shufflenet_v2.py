@@ -7,35 +7,12 @@ import torch
 from torch import nn
 
 from blocks.absence import Nothing
-from blocks.activation import GELU, PReLU
-from blocks.attention import CBAM, SqueezeExcite
-from blocks.convolution import DenseConvolution, DepthwiseConvolution, GroupedConvolution
-from blocks.mixing import ChannelShuffle, PointwiseConvolution
+from blocks.attention import SqueezeExcite
+from blocks.convolution import DenseConvolution, DepthwiseConvolution
+from blocks.mixing import ChannelShuffle
 from blocks.networks.shufflenet_v2 import ShuffleNetV2
 from blocks.normalization import LayerNorm
-from blocks.pooling import GeneralizedMeanPooling
 
-FILLINGS = {
-    "attention": [SqueezeExcite, CBAM],
-    "norm": [LayerNorm, Nothing],
-    "activation": [GELU, PReLU, Nothing],
-    "conv": [DenseConvolution, partial(GroupedConvolution, groups=4)],
-    "mix": [Nothing, PointwiseConvolution, partial(ChannelShuffle, groups=4)],
-    "pooling": [GeneralizedMeanPooling],
-    "kernel": [5],
-}
-TOUCHED = {
-    "attention": {"attention"},
-    "norm": {"norm", "norm1", "norm2", "norm3"},
-    "activation": {"act", "act1", "act2"},
-    "conv": {"conv"},
-    "kernel": {"conv"},
-    "mix": {"mix"},
-    "pooling": {"pool"},
-}
-one_change = pytest.mark.parametrize(
-    ("slot", "filling"), [(slot, filling) for slot, fillings in FILLINGS.items() for filling in fillings]
-)
 BRANCH = (
     ("branch2.0", "branch.reduce"), ("branch2.1", "branch.norm1"), ("branch2.3", "branch.conv"),
     ("branch2.4", "branch.norm2"), ("branch2.5", "branch.expand"), ("branch2.6", "branch.norm3"),
@@ -54,10 +31,6 @@ def small(**options):
 
 def count(module):
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def shapes(module):
-    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
 def units(network):
@@ -153,16 +126,6 @@ def test_the_first_branch_keeps_the_channels_of_its_input_and_the_second_makes_t
     assert (first.shortcut.project.out_channels, first.branch.expand.out_channels) == (24, 92)
     assert (first.branch.conv.in_channels, second.branch.conv.in_channels) == (58, 116)
     assert (second.shortcut.project.out_channels, second.branch.expand.out_channels) == (116, 116)
-
-
-@one_change
-def test_filling_one_slot_leaves_the_names_and_shapes_of_everything_else(slot, filling):
-    reference, changed = shapes(small()), shapes(small(**{slot: filling}))
-
-    differing = {name for name in reference.keys() | changed.keys() if reference.get(name) != changed.get(name)}
-
-    assert [name for name in differing if not TOUCHED[slot] & set(name.split("."))] == []
-    assert not any(name.startswith(("stem.conv", "last.conv")) for name in differing)
 
 
 def test_conv_and_kernel_act_on_both_branches_and_on_nothing_else():
