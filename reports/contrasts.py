@@ -12,31 +12,28 @@ fires: a pair's own variance is then at most twice the pooled one, and the famil
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
-from scipy import integrate, linalg, optimize, stats
-from statsmodels.regression.linear_model import OLS  # its `api` takes a second more
+from scipy import stats
 
 from reports.errors import ResultsError, unknown
-from reports.frame import check, complete, complete_seeds, failed_seeds
+from reports.fit import Fit, correlation, fit_seeds, score_matrix
+from reports.frame import check, complete_seeds, failed_seeds
+from reports.power import detectable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 
-POWER = 0.8
 GUARD = 0.90  # at .95 the guard hardly ever fires with three seeds
 PRIOR_DF = 4.0  # weight of the pooled variance in robust mode, in degrees of freedom
-# Residuals below this share of the largest score are rounding: additive scores leave about 1e-16 of it.
-ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -141,8 +138,8 @@ def compare(
     labels = _labels(frame, settings, reference)
     frame = frame[frame["setting"].isin(labels)]
     failed = failed_seeds(frame)
-    scores = _scores(frame, metric, without=failed)
-    fit = _fit(scores)
+    scores = score_matrix(frame, metric, without=failed)
+    fit = fit_seeds(scores)
     done = complete_seeds(frame)
     drafts = [_draft(fit, done, failed, pair) for pair in _pairs(labels, reference, against)]
     robust = _robust_cause(fit, drafts, failed)
@@ -158,48 +155,11 @@ def compare(
         contrasts=contrasts,
         sd=fit.sd if fit.df else None,
         df=fit.df,
-        rho=_correlation(scores),
+        rho=correlation(scores),
         robust=robust if family else None,
         n_seeds=scores.shape[1],
         failed=failed,
     )
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """The model M1. `unit` is the covariance of the coefficients over the residual variance."""
-
-    scores: pd.DataFrame  # settings × seeds, NaN where there is no complete run
-    basis: Array  # orthonormal, of the row space of the design: (setting and seed effects, rank)
-    coefficients: Array  # (rank,)
-    unit: Array  # (rank, rank)
-    sd: float
-    df: int
-
-    def weights(self, setting: str, other: str) -> Array:
-        """Return the contrast as weights of the setting and seed effects."""
-        weights = np.zeros(len(self.basis))
-        labels = list(self.scores.index)
-        weights[[labels.index(setting), labels.index(other)]] = 1, -1
-        return weights
-
-    def estimable(self, weights: Array) -> bool:
-        """Whether the runs determine the contrast: it lies in the row space of the design."""
-        return bool(np.allclose(self.basis @ (weights @ self.basis), weights, atol=1e-8))
-
-    def value(self, weights: Array) -> float:
-        """Return the estimated contrast."""
-        return float(weights @ self.basis @ self.coefficients)
-
-    def unit_variance(self, weights: Array) -> float:
-        """Return the variance of the estimated contrast over the residual variance; balanced: 2/n."""
-        within = weights @ self.basis
-        return float(within @ self.unit @ within)
-
-    def own_variance(self, setting: str, other: str) -> float:
-        """Return half the variance of the paired differences: what `sd` squared would be from this pair alone."""
-        pair = (self.scores.loc[setting] - self.scores.loc[other]).dropna()
-        return float(np.var(pair.to_numpy(dtype=float), ddof=1)) / 2
 
 
 @dataclass(frozen=True)
@@ -247,47 +207,8 @@ def _pairs(labels: list[str], reference: str, against: Mapping[str, str] | None)
     return [(label, against.get(label, reference)) for label in labels if label != reference]
 
 
-def _scores(frame: pd.DataFrame, metric: str, *, without: Mapping[str, tuple[int, ...]]) -> pd.DataFrame:
-    """Return settings × seeds. A setting that failed is left out: its surviving seeds are a selection."""
-    rows = complete(frame)
-    rows = rows[~rows["setting"].isin(list(without))]
-    rows = pd.DataFrame(
-        {
-            "setting": rows["setting"].astype(str),
-            "seed": rows["seed"].astype(int),
-            "score": pd.to_numeric(rows[metric]).astype(float),
-        }
-    )
-    # Sorted by label and seed, so that the order of the rows cannot change a digit.
-    return rows.pivot_table(index="setting", columns="seed", values="score").sort_index().sort_index(axis=1)
-
-
-def _fit(scores: pd.DataFrame) -> _Fit:
-    """Fit one effect per setting and per seed, in the row space of the design: there the coefficients are unique."""
-    y = scores.to_numpy(dtype=float)
-    setting, seed = np.nonzero(np.isfinite(y))
-    if not len(setting):
-        return _Fit(scores, np.zeros((0, 0)), np.zeros(0), np.zeros((0, 0)), 0.0, 0)
-    design = np.hstack([np.eye(y.shape[0])[setting], np.eye(y.shape[1])[seed]])  # (runs, settings + seeds)
-    basis = linalg.orth(design.T)
-    observed = y[setting, seed]
-    fitted = OLS(observed - observed.mean(), design @ basis).fit()
-    df = len(observed) - basis.shape[1]
-    sd = float(np.sqrt(fitted.ssr / df)) if df else 0.0
-    if sd <= ROUNDING * float(np.abs(observed).max()):
-        sd = 0.0
-    return _Fit(
-        scores=scores,
-        basis=basis,
-        coefficients=np.asarray(fitted.params, dtype=float),
-        unit=np.asarray(fitted.normalized_cov_params, dtype=float),
-        sd=sd,
-        df=df,
-    )
-
-
 def _draft(
-    fit: _Fit, done: Mapping[str, Sequence[int]], failed: Mapping[str, Sequence[int]], pair: tuple[str, str]
+    fit: Fit, done: Mapping[str, Sequence[int]], failed: Mapping[str, Sequence[int]], pair: tuple[str, str]
 ) -> Contrast:
     """Estimate one difference, and say why it cannot be tested where it cannot."""
     setting, other = pair
@@ -311,7 +232,7 @@ def _draft(
     return draft
 
 
-def _robust_cause(fit: _Fit, drafts: list[Contrast], failed: Mapping[str, tuple[int, ...]]) -> str | None:
+def _robust_cause(fit: Fit, drafts: list[Contrast], failed: Mapping[str, tuple[int, ...]]) -> str | None:
     """Return why the pooled variance is not to be trusted, or None."""
     guarded = [draft for draft in drafts if draft.reason is None and draft.n >= 3]
     if guarded and failed:
@@ -323,7 +244,7 @@ def _robust_cause(fit: _Fit, drafts: list[Contrast], failed: Mapping[str, tuple[
     return None
 
 
-def _measure(fit: _Fit, draft: Contrast, *, moderate: bool) -> tuple[Contrast, _Error | None]:
+def _measure(fit: Fit, draft: Contrast, *, moderate: bool) -> tuple[Contrast, _Error | None]:
     """Give one draft its standard error, or none where it is not tested."""
     if draft.reason is not None or draft.estimate is None:
         return draft, None
@@ -370,7 +291,7 @@ def _judge(
                 p=error.p,
                 p_holm=p_holm,
                 p_equivalent=p_equivalent,
-                detectable=error.se * _detectable(error.df, alpha / len(family)),
+                detectable=error.se * detectable(error.df, alpha / len(family)),
                 verdict=verdict,
             )
         )
@@ -388,40 +309,3 @@ def _p_equivalent(error: _Error, practical: float) -> float:
     lower = stats.t.sf((error.value + practical) / error.se, error.df)
     upper = stats.t.cdf((error.value - practical) / error.se, error.df)
     return float(max(lower, upper))
-
-
-@lru_cache(maxsize=256)
-def _detectable(df: float, alpha: float) -> float:
-    """Return the true difference, in standard errors, that a two-sided t-test finds with 80 % probability."""
-    critical = float(stats.t.isf(alpha / 2, df))
-    return float(optimize.brentq(lambda shift: _power(shift, critical, df) - POWER, 0.0, 2 * critical + 10))
-
-
-def _power(shift: float, critical: float, df: float) -> float:
-    """Return P(|T| > critical) for a noncentral t.
-
-    Integrated over the estimated standard deviation: SciPy's `nct` returns NaN at one degree of freedom.
-    """
-    spread = stats.chi(df, scale=1 / np.sqrt(df))
-
-    def found(s: float) -> float:
-        return float((stats.norm.sf(critical * s - shift) + stats.norm.cdf(-critical * s - shift)) * spread.pdf(s))
-
-    # Most of the mass of `found` lies below s = (shift + 9) / critical; beyond it the test finds nothing.
-    edge = min(float(spread.isf(1e-12)), (shift + 9) / critical)
-    return float(integrate.quad(found, 0.0, edge, limit=200, points=[min(edge, shift / critical)])[0])
-
-
-def _correlation(scores: pd.DataFrame) -> float | None:
-    """Return the correlation that sharing a seed gives, from the mean squares of seeds and residuals."""
-    y = scores.dropna(axis=1).to_numpy(dtype=float)
-    k, n = y.shape
-    if k < 2 or n < 2:
-        return None
-    residual = y - y.mean(axis=0) - y.mean(axis=1, keepdims=True) + y.mean()
-    between = float(k * np.var(y.mean(axis=0), ddof=1))
-    within = float((residual**2).sum() / ((k - 1) * (n - 1)))
-    total = between + (k - 1) * within
-    if total <= (ROUNDING * float(np.abs(y).max())) ** 2:
-        return None
-    return max(0.0, (between - within) / total)

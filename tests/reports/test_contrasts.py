@@ -11,6 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from reports import ResultsError, contrasts
 from reports.contrasts import compare
+from reports.power import detectable
 
 # Worked by hand: settings 3, seeds 3; residuals in units of 1/300 are -1 -2 3, 2 1 -3, -1 1 0.
 BY_HAND = {"none": [0.80, 0.82, 0.84], "a": [0.83, 0.85, 0.84], "b": [0.79, 0.82, 0.82]}
@@ -128,15 +129,15 @@ def test_correction_over_the_family_is_holms(runs):
 def test_detectable_differences_are_those_of_the_specification(n, rho, expected, separate):
     se = 0.3 * math.sqrt((1 - rho) * 2 / n)  # σ = 0.3 pp, 6 settings, 5 comparisons
 
-    assert se * contrasts._detectable(5 * (n - 1), 0.05 / 5) == pytest.approx(expected, abs=0.0051)
+    assert se * detectable(5 * (n - 1), 0.05 / 5) == pytest.approx(expected, abs=0.0051)
     if separate is not None:
-        assert se * contrasts._detectable(n - 1, 0.05 / 5) == pytest.approx(separate, abs=0.05 if n == 2 else 0.0051)
+        assert se * detectable(n - 1, 0.05 / 5) == pytest.approx(separate, abs=0.05 if n == 2 else 0.0051)
 
 
 @pytest.mark.parametrize("df", [2, 5, 20, 200])
 def test_detectable_difference_has_the_power_of_scipys_noncentral_t(df):
     critical = stats.t.isf(0.025, df)
-    shift = contrasts._detectable(df, 0.05)
+    shift = detectable(df, 0.05)
 
     assert stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift) == pytest.approx(0.8, abs=1e-6)
 
@@ -145,7 +146,7 @@ def test_detectable_difference_of_a_comparison_uses_its_own_family(runs, monkeyp
     monkeypatch.setattr(contrasts, "GUARD", 1.0)
     comparison = compared(runs(BY_HAND))
 
-    expected = comparison.sd * math.sqrt(2 / 3) * contrasts._detectable(4, 0.025)
+    expected = comparison.sd * math.sqrt(2 / 3) * detectable(4, 0.025)
 
     assert [c.detectable for c in comparison.contrasts] == pytest.approx([expected] * 2)
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
-import unicodedata
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -27,73 +23,14 @@ from reports.formats import (
     sentence,
 )
 from reports.frame import check, complete, complete_seeds
+from reports.tables.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reports.contrasts import Comparison, Contrast
 
-__all__ = ["Metric", "Table", "comparison_table"]
-
-# A figure, what follows it (a spread or an interval), and a mark.
-FIGURE = re.compile(r"([+−]?[\d,.]+)( ± [\d,.]+| \[.*\])?( †)?")
 COSTS = {"params": ("params", count), "macs": ("MACs", magnitude), "latency_ms": ("ms", milliseconds)}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for a paper, in words and as numbers.
-
-    Attributes:
-        title: the study.
-        question: what the study asks; may be empty.
-        caption: what each figure means.
-        words: the headers of the columns that hold words; the others hold figures and are aligned right.
-        reference_row: index into `rows`.
-        notes: sentences; the first is the answer.
-        frame: the raw figures, one row per setting, scores in the unit of the runs (fractions, not percent).
-    """
-
-    title: str
-    question: str
-    caption: str
-    columns: tuple[str, ...]
-    words: frozenset[str]
-    rows: tuple[tuple[str, ...], ...]
-    reference_row: int
-    notes: tuple[str, ...]
-    frame: pd.DataFrame = field(compare=False, repr=False)
-
-    def to_text(self, width: int | None = None) -> str:
-        """Return aligned plain text: the question, the table, what it says, and last what its figures mean.
-
-        Sentences are wrapped at `width` columns, by default as wide as the table.
-        """
-        cells = zip(self.columns, *self.rows, strict=True)
-        columns = [_aligned(column, left=column[0] in self.words) for column in cells]
-        lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
-        table_width = max(_width(line) for line in lines)
-        width = width or min(max(table_width, 79), 110)
-        table = [lines[0], "-" * table_width, *lines[1:]]
-        notes = [line for note in self.notes for line in _wrapped(f"- {note}", width, indent="  ")]
-        head = _wrapped(f"{self.title}: {self.question}" if self.question else self.title, width)
-        return "\n".join([*head, "", *table, "", *notes, "", *_wrapped(self.caption, width)]) + "\n"
-
-    def to_markdown(self) -> str:
-        """Return a GitHub table under its title, with caption and notes as text."""
-        rule = [":--" if header in self.words else "--:" for header in self.columns]
-        cells = [[_escaped(cell) for cell in row] for row in (self.columns, *self.rows)]
-        lines = [f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:])]
-        notes = [f"- {_escaped(note)}" for note in self.notes]
-        head = [f"### {_escaped(self.title)}", "", *([_escaped(self.question), ""] if self.question else [])]
-        return "\n".join([*head, *lines, "", *notes, "", _escaped(self.caption)]) + "\n"
-
-
-@dataclass(frozen=True)
-class _Column:
-    header: str
-    cells: Sequence[str]
-    words: bool = False
 
 
 def comparison_table(
@@ -142,8 +79,8 @@ def comparison_table(
         *_row_numbers(figures, comparison),
         *_label_columns(figures, slots),
         *_result_columns(figures, comparison, metric, decimals),
-        *(_Column(each.header, _scores(figures, each, f"{each.name}_", comparison)) for each in secondary),
-        *(_Column(header, [show(value) for value in figures[cost]]) for cost, (header, show) in COSTS.items()),
+        *(Column(each.header, _scores(figures, each, f"{each.name}_", comparison)) for each in secondary),
+        *(Column(header, [show(value) for value in figures[cost]]) for cost, (header, show) in COSTS.items()),
     ]
     done = complete_seeds(planned)
     caption = sentences.caption(comparison, metric, estimand=estimand, n_seeds=_n_seeds(done), decimals=decimals)
@@ -250,24 +187,24 @@ def _several_partners(comparison: Comparison) -> bool:
     return bool({contrast.against for contrast in comparison.contrasts} - {comparison.reference})
 
 
-def _row_numbers(figures: pd.DataFrame, comparison: Comparison) -> list[_Column]:
+def _row_numbers(figures: pd.DataFrame, comparison: Comparison) -> list[Column]:
     """Return a column that numbers the rows, where rows are compared with different ones."""
     numbers = [str(i) for i in range(1, len(figures) + 1)]
-    return [_Column("row", numbers)] if _several_partners(comparison) else []
+    return [Column("row", numbers)] if _several_partners(comparison) else []
 
 
-def _label_columns(figures: pd.DataFrame, slots: Sequence[str]) -> list[_Column]:
+def _label_columns(figures: pd.DataFrame, slots: Sequence[str]) -> list[Column]:
     """Return the columns that name the settings: the slots that vary, and the label itself where these do not do."""
     labels = [str(label) for label in figures["setting"]]
     if len(slots) == 1:
-        return [_Column(slots[0], labels, words=True)]
+        return [Column(slots[0], labels, words=True)]
     varying = [slot for slot in slots if len(figures[f"slot.{slot}"].unique()) > 1]
     names = [f"slot.{slot}" for slot in varying]
     # A setting without a run has no slots in the frame, only its label.
     clear = varying and not figures[names].isna().all(axis=1).any() and not figures.duplicated(names).any()
     return [
-        *([] if clear else [_Column("setting", labels, words=True)]),
-        *(_Column(slot, _or_missing(figures[name]), words=True) for slot, name in zip(varying, names, strict=True)),
+        *([] if clear else [Column("setting", labels, words=True)]),
+        *(Column(slot, _or_missing(figures[name]), words=True) for slot, name in zip(varying, names, strict=True)),
     ]
 
 
@@ -275,28 +212,28 @@ def _or_missing(values: pd.Series) -> list[str]:
     return [MISSING if pd.isna(value) else str(value) for value in values]
 
 
-def _result_columns(figures: pd.DataFrame, comparison: Comparison, metric: Metric, decimals: int) -> list[_Column]:
+def _result_columns(figures: pd.DataFrame, comparison: Comparison, metric: Metric, decimals: int) -> list[Column]:
     contrasts = {contrast.setting: contrast for contrast in comparison.contrasts}
     rows = [contrasts.get(setting) for setting in figures["setting"]]
-    columns = [_Column(metric.header, _scores(figures, metric, "", comparison))]
+    columns = [Column(metric.header, _scores(figures, metric, "", comparison))]
     if _several_partners(comparison):
         numbers = {setting: str(i) for i, setting in enumerate(figures["setting"], start=1)}
-        columns.append(_Column("vs row", [MISSING if row is None else numbers[row.against] for row in rows]))
+        columns.append(Column("vs row", [MISSING if row is None else numbers[row.against] for row in rows]))
     interval = f"[{percent(comparison.level)} interval]" if comparison.tested else ""
     header = " ".join(["Δ", *filter(None, [metric.difference_unit, interval])])
-    columns.append(_Column(header, [_difference(row, metric, decimals) for row in rows]))
-    columns.append(_Column("p (Holm)", [MISSING if row is None else probability(row.p_holm) for row in rows]))
+    columns.append(Column(header, [_difference(row, metric, decimals) for row in rows]))
+    columns.append(Column("p (Holm)", [MISSING if row is None else probability(row.p_holm) for row in rows]))
     verdicts = [MISSING if row is None or row.verdict is None else row.verdict for row in rows]
     for i, (n, failed) in enumerate(zip(figures["n"], figures["failed"], strict=True)):
         if failed:
             verdicts[i] = f"{failed}/{n + failed} failed"
-    columns.append(_Column("verdict", verdicts, words=True))
+    columns.append(Column("verdict", verdicts, words=True))
     sizes = [None if row is None or row.detectable is None else row.detectable * metric.scale for row in rows]
     detectable = [fixed(size, decimals) for size in sizes]
     # One value for all stands in the caption.
     if len(set(detectable) - {MISSING}) > 1:
-        columns.append(_Column("detectable", detectable))
-    columns.append(_Column("n", [str(n) for n in figures["n"]]))
+        columns.append(Column("detectable", detectable))
+    columns.append(Column("n", [str(n) for n in figures["n"]]))
     return columns
 
 
@@ -343,40 +280,3 @@ def _identical(frame: pd.DataFrame, comparison: Comparison) -> list[str]:
 def _n_seeds(done: Mapping[str, Sequence[int]]) -> str:
     counts = {len(seeds) for seeds in done.values()} or {0}
     return counted(max(counts), "seed") if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
-
-
-def _wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
-
-
-def _width(text: str) -> int:
-    """Return the terminal columns of a text: Chinese, Japanese and Korean characters take two."""
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
-
-
-def _pad(text: str, width: int, *, left: bool) -> str:
-    space = " " * (width - _width(text))
-    return text + space if left else space + text
-
-
-def _aligned(cells: Sequence[str], *, left: bool) -> list[str]:
-    """Return the cells of a column, header first, padded to one width; ±, brackets and † stand below each other."""
-    if not left:
-        cells = [cells[0], *_stacked(cells[1:])]
-    width = max(_width(cell) for cell in cells)
-    return [_pad(cell, width, left=left) for cell in cells]
-
-
-def _stacked(cells: Sequence[str]) -> list[str]:
-    parts = [FIGURE.fullmatch(cell) for cell in cells]
-    widths = [max((len(part[i] or "") for part in parts if part), default=0) for i in (1, 2, 3)]
-    return [
-        f"{part[1]:>{widths[0]}}{part[2] or '':>{widths[1]}}{part[3] or '':{widths[2]}}" if part else cell
-        for part, cell in zip(parts, cells, strict=True)
-    ]
-
-
-def _escaped(text: str) -> str:
-    """Escape what Markdown would read as markup or as the end of a cell."""
-    return re.sub(r"([\\`*_|<])", r"\\\1", text)

@@ -1,0 +1,112 @@
+"""A table in words and as numbers, and its text and Markdown."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+# A figure, what follows it (a spread or an interval), and a mark.
+FIGURE = re.compile(r"([+−]?[\d,.]+)( ± [\d,.]+| \[.*\])?( †)?")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for a paper, in words and as numbers.
+
+    Attributes:
+        title: the study.
+        question: what the study asks; may be empty.
+        caption: what each figure means.
+        words: the headers of the columns that hold words; the others hold figures and are aligned right.
+        reference_row: index into `rows`.
+        notes: sentences; the first is the answer.
+        frame: the raw figures, one row per setting, scores in the unit of the runs (fractions, not percent).
+    """
+
+    title: str
+    question: str
+    caption: str
+    columns: tuple[str, ...]
+    words: frozenset[str]
+    rows: tuple[tuple[str, ...], ...]
+    reference_row: int
+    notes: tuple[str, ...]
+    frame: pd.DataFrame = field(compare=False, repr=False)
+
+    def to_text(self, width: int | None = None) -> str:
+        """Return aligned plain text: the question, the table, what it says, and last what its figures mean.
+
+        Sentences are wrapped at `width` columns, by default as wide as the table.
+        """
+        cells = zip(self.columns, *self.rows, strict=True)
+        columns = [_aligned(column, left=column[0] in self.words) for column in cells]
+        lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+        table_width = max(_width(line) for line in lines)
+        width = width or min(max(table_width, 79), 110)
+        table = [lines[0], "-" * table_width, *lines[1:]]
+        notes = [line for note in self.notes for line in _wrapped(f"- {note}", width, indent="  ")]
+        head = _wrapped(f"{self.title}: {self.question}" if self.question else self.title, width)
+        return "\n".join([*head, "", *table, "", *notes, "", *_wrapped(self.caption, width)]) + "\n"
+
+    def to_markdown(self) -> str:
+        """Return a GitHub table under its title, with caption and notes as text."""
+        rule = [":--" if header in self.words else "--:" for header in self.columns]
+        cells = [[_escaped(cell) for cell in row] for row in (self.columns, *self.rows)]
+        lines = [f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:])]
+        notes = [f"- {_escaped(note)}" for note in self.notes]
+        head = [f"### {_escaped(self.title)}", "", *([_escaped(self.question), ""] if self.question else [])]
+        return "\n".join([*head, *lines, "", *notes, "", _escaped(self.caption)]) + "\n"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column while a table is made."""
+
+    header: str
+    cells: Sequence[str]
+    words: bool = False
+
+
+def _wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _width(text: str) -> int:
+    """Return the terminal columns of a text: Chinese, Japanese and Korean characters take two."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
+
+
+def _pad(text: str, width: int, *, left: bool) -> str:
+    space = " " * (width - _width(text))
+    return text + space if left else space + text
+
+
+def _aligned(cells: Sequence[str], *, left: bool) -> list[str]:
+    """Return the cells of a column, header first, padded to one width; ±, brackets and † stand below each other."""
+    if not left:
+        cells = [cells[0], *_stacked(cells[1:])]
+    width = max(_width(cell) for cell in cells)
+    return [_pad(cell, width, left=left) for cell in cells]
+
+
+def _stacked(cells: Sequence[str]) -> list[str]:
+    parts = [FIGURE.fullmatch(cell) for cell in cells]
+    widths = [max((len(part[i] or "") for part in parts if part), default=0) for i in (1, 2, 3)]
+    return [
+        f"{part[1]:>{widths[0]}}{part[2] or '':>{widths[1]}}{part[3] or '':{widths[2]}}" if part else cell
+        for part, cell in zip(parts, cells, strict=True)
+    ]
+
+
+def _escaped(text: str) -> str:
+    """Escape what Markdown would read as markup or as the end of a cell."""
+    return re.sub(r"([\\`*_|<])", r"\\\1", text)
