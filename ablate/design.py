@@ -28,12 +28,16 @@ class Plan:
 
     Attributes:
         against: for each setting but the reference, the label of the setting that it is compared with.
+        calibration: A/A pairs, by label; their settings are among `settings`.
+        seeds: for each label the seeds that it is run on; None if every setting is run on all.
     """
 
     settings: tuple[Setting, ...]
     reference: Setting
     against: dict[str, str]
     estimand: str
+    calibration: tuple[tuple[str, str], ...] = ()
+    seeds: dict[str, tuple[int, ...]] | None = None
 
     def start_of(self, setting: Setting) -> tuple[Setting, ...]:
         """Return the settings whose starting tensors `setting` shares, the reference first, itself last."""

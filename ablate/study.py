@@ -36,12 +36,14 @@ class Slot:
 
     Attributes:
         when: for each parent slot, the labels under which this slot exists; empty for an unconditional slot.
+        without: what a leave-one-out design sets it to; the first choice unless the file says otherwise.
     """
 
     name: str
     choices: tuple[Choice, ...]
     reference: Choice
     when: tuple[tuple[str, frozenset[str]], ...] = ()
+    without: Choice | None = None
 
     def exists(self, choices: Mapping[str, Choice]) -> bool:
         """Tell whether the slot exists beside these choices."""
@@ -50,10 +52,15 @@ class Slot:
 
 @dataclass(frozen=True)
 class Setting:
-    """One choice for every slot that exists; an absent slot is not listed."""
+    """One choice for every slot that exists; an absent slot is not listed.
+
+    Attributes:
+        salt: not empty for the second of an A/A pair: its initial weights are drawn anew, and shared with no other.
+    """
 
     choices: tuple[tuple[str, Choice], ...]
     label: str = field(default="", compare=False)
+    salt: str = ""
 
     def __getitem__(self, slot: str) -> Choice:
         return dict(self.choices)[slot]
@@ -159,12 +166,48 @@ class Search:
 
 @dataclass(frozen=True)
 class Design:
-    """The rule that lists settings: its name and what it was given."""
+    """The rule that lists settings: its name and what it was given.
+
+    Attributes:
+        steps: of a cumulative design, the choices that each step changes.
+        runs: of a fractional design, how many trials it has.
+    """
 
     rule: str = "one-at-a-time"
     slots: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
+    steps: tuple[tuple[tuple[str, Choice], ...], ...] = ()
+    runs: int = 0
     search: Search | None = None
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Seeds that are added one by one until a question is settled; the study's seeds are the most there can be.
+
+    Attributes:
+        first: seeds that every setting gets before the first look.
+        until: `decided` stops a setting once it is better, worse, or unlikely ever to be either; `best` once it is
+            behind the leader.
+        max_runs: no look is begun that would need more trials in all; None for as many as the seeds allow.
+    """
+
+    first: int = 2
+    until: Literal["decided", "best"] = "decided"
+    max_runs: int | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """Capacity matching: widths are changed until settings are as large as the reference.
+
+    Attributes:
+        by: what is made equal.
+        show: `both` runs every setting as it is, too.
+    """
+
+    by: Literal["params", "macs"]
+    show: Literal["matched", "both"] = "matched"
 
 
 @dataclass(frozen=True)
@@ -174,6 +217,10 @@ class Study:
     Attributes:
         timeout: seconds after which a trial that still runs has failed.
         retries: how often a trial that raised is tried again.
+        adaptive: how seeds are added; None if every setting gets all.
+        calibration: pairs of labels that compute the same function: the second is run with other initial weights.
+        match: how settings are made equally large; None if they are left as they are.
+        select: the part of the data that selects, where anything does.
         share: whether complete runs of other studies in the same store count where they did the same.
         path: where the study was read, relative to the folder it was read from where possible; tells two studies of
             one name apart.
@@ -192,6 +239,10 @@ class Study:
     metrics: tuple[Metric, ...] = ()
     task: str = "classification"
     practical: float | None = None
+    adaptive: Adaptive | None = None
+    calibration: tuple[tuple[str, str], ...] = ()
+    match: Match | None = None
+    select: Literal["held-out", "test"] = "held-out"
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     keep: Literal["weights", "none"] | None = None
