@@ -52,7 +52,7 @@ def starting_network(job: Job, setting: Setting, seed: int) -> nn.Module:
     """Return the network as it is before training, on its device, channels last."""
     images = data.load(job.study.data_of(setting))
     chain = build.starts(job.study, job.plan, setting, in_channels=images.shape[0], n_classes=images.n_classes)
-    return seeding.initialise(chain, seed).to(device(job.study), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return seeding.initialise(chain, seed, salt=setting.salt).to(device(job.study), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def samples(job: Job, setting: Setting, *, held_out: bool = False) -> Samples:

@@ -23,18 +23,16 @@ from blocks.catalogue import unknown
 STUDIES = next(
     folder for folder in (Path(__file__).with_name("studies"), Path(__file__).parents[1] / "studies") if folder.is_dir()
 )
-LATER = {
-    "match": "capacity matching",
-    "calibration": "A/A pairs",
-    "budget": "a cap on hours and runs",
-}
+LATER = {"budget": "a cap on hours and runs"}
 EXPECTED = {
     "network": "expected a name, or one name with its options",
     "data": "expected a name, or one name with its options",
     "slots": "expected slots, each with a list of choices",
     "reference": "expected a choice for each slot that it names",
     "design": "expected the name of a design, or one name with its details",
-    "seeds": "expected a number of seeds or a list of them",
+    "seeds": "expected a number of seeds, a list of them, or a rule such as {from: 2, to: 7, until: decided}",
+    "calibration": "expected a list of pairs of labels",
+    "match": "expected params or macs, or {by: params, show: both}",
     "recipe": "expected hyper-parameters with their values",
     "metric": "expected a name",
     "metrics": "expected a list of names",

@@ -8,18 +8,22 @@ from itertools import product
 
 from ablate.errors import StudyError
 from ablate.study import Choice, Design, Setting, Slot, Study
+from blocks.catalogue import unknown
 
-RULES = ("one-at-a-time", "factorial", "list", "search")
-LATER = ("leave-one-out", "cumulative", "fractional")
 MOST_SETTINGS = 10_000
 
 ESTIMANDS = {
     "one-at-a-time": "the effect of changing one slot while the others stay at the reference",
+    "leave-one-out": "the effect of leaving one part out of the full model while the others stay in place",
+    "cumulative": "the effect of each step on the setting before it, in this order",
     "factorial": "the difference between each combination and the reference combination",
+    "fractional": "the effect of each slot averaged over all combinations of the others, supposing that slots do not "
+    "interact",
     "list": "the difference between each listed setting and the reference",
     "search": "the difference between each of the best settings of a search and the reference, on seeds and images "
     "that the search has not seen",
 }
+RULES = tuple(ESTIMANDS)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Plan:
 
     def start_of(self, setting: Setting) -> tuple[Setting, ...]:
         """Return the settings whose starting tensors `setting` shares, the reference first, itself last."""
+        if setting.salt:
+            return (setting,)
         by_label = {other.label: other for other in self.settings}
         chain = [setting]
         while chain[0] != self.reference:
@@ -58,42 +64,72 @@ def plan(study: Study) -> Plan:
     Raises:
         StudyError: if the design leaves nothing to compare.
     """
-    reference = study.reference
-    if study.design.rule == "search":
+    rule = study.design.rule
+    if rule == "search":
         return confirmation(study, ())
-    pairs = {
-        "one-at-a-time": _one_at_a_time,
-        "factorial": _factorial,
-        "list": _listed,
-    }[study.design.rule](study)
-    against: dict[str, str] = {}
-    settings = {reference: reference}
-    for setting, partner in pairs:
+    against, seeds = {}, None
+    settings = {study.reference: study.reference}
+    if rule == "fractional":
+        from ablate.fractional import fraction  # noqa: PLC0415  # what few studies need takes a second to import
+
+        found, seeds = fraction(study)
+        settings |= {setting: setting for setting in found}
+        against = {setting.label: study.reference.label for setting in found if setting != study.reference}
+    for setting, partner in PAIRS[rule](study) if rule in PAIRS else ():
         if setting not in settings:
             settings[setting] = setting
             against[setting.label] = partner.label
-    if len({setting.label for setting in settings}) < len(settings):
-        twice = [label for label, n in Counter(setting.label for setting in settings).items() if n > 1]
+    _check_settings(study, list(settings))
+    planned = Plan(tuple(settings), study.reference, against, ESTIMANDS[rule], seeds=seeds)
+    return _with_twins(study, planned)
+
+
+def _check_settings(study: Study, settings: list[Setting]) -> None:
+    """Refuse settings that cannot be told apart, or that leave nothing to compare."""
+    labels = Counter(setting.label for setting in settings)
+    if len(labels) < len(settings):
+        twice = [label for label, n in labels.items() if n > 1]
         raise StudyError([f"slots: two settings would be called {label!r}: change a label" for label in twice])
     if idle := [name for name in study.design.slots if not _is_varied(name, settings)]:
         raise StudyError(
             [f"design: {name!r} has one choice, or never exists here: nothing would be crossed" for name in idle]
         )
-    if len(settings) == 1:
+    if len(settings) == 1 and not study.calibration:
         raise StudyError([f"design: {study.design.rule} leaves the reference alone: nothing would be compared"])
-    return Plan(tuple(settings), reference, against, ESTIMANDS[study.design.rule])
+    rule = study.adaptive
+    if rule and rule.max_runs is not None and rule.max_runs < rule.first * (len(settings) + len(study.calibration)):
+        least = rule.first * (len(settings) + len(study.calibration))
+        raise StudyError([f"seeds.max_runs: {rule.max_runs} trials end before the first look, which takes {least}"])
+
+
+def _with_twins(study: Study, plan: Plan) -> Plan:
+    """Give the second of every A/A pair initial weights of its own; one that is no setting yet becomes one."""
+    settings = {setting.label: setting for setting in plan.settings}
+    against, problems = dict(plan.against), []
+    for i, (first, second) in enumerate(study.calibration):
+        if first not in settings:
+            problems.append(f"calibration[{i}][0]: {unknown('setting', first, settings)}")
+        elif second == plan.reference.label or second in against.values():
+            problems.append(f"calibration[{i}][1]: others are compared with {second!r}, so it must stand first")
+        else:
+            twin = settings.get(second, settings[first])
+            settings[second] = replace(twin, label=second, salt=second)
+            against.setdefault(second, first)
+    if problems:
+        raise StudyError(problems)
+    return replace(plan, settings=tuple(settings.values()), against=against, calibration=study.calibration)
 
 
 def confirmation(study: Study, chosen: Iterable[Setting]) -> Plan:
     """Return what a search confirms: the reference, and what it has chosen."""
     settings = (study.reference, *(setting for setting in chosen if setting != study.reference))
     against = {setting.label: study.reference.label for setting in settings[1:]}
-    return Plan(settings, study.reference, against, ESTIMANDS["search"])
+    return _with_twins(study, Plan(settings, study.reference, against, ESTIMANDS["search"]))
 
 
 def neighbours(study: Study) -> Plan:
     """Return the settings that differ from the reference in one slot: every choice of every slot is among them."""
-    return plan(replace(study, design=Design("one-at-a-time")))
+    return plan(replace(study, design=Design("one-at-a-time"), calibration=()))
 
 
 def _is_varied(slot: str, settings: Iterable[Setting]) -> bool:
@@ -159,3 +195,52 @@ def _factorial(study: Study) -> Iterator[tuple[Setting, Setting]]:
 def _listed(study: Study) -> Iterator[tuple[Setting, Setting]]:
     for setting in study.design.settings:
         yield setting, study.reference
+
+
+def _leave_one_out(study: Study) -> Iterator[tuple[Setting, Setting]]:
+    """Set each slot of the full model to what it is without."""
+    full, problems = study.reference, []
+    settings = []
+    for slot in study.slots:
+        without = slot.without or slot.choices[0]
+        if slot.name not in full:
+            problems.append(f"design: {slot.name!r} does not exist in the full model: nothing would be left out")
+        elif without == full[slot.name]:
+            problems.append(
+                f"design: the full model holds {without.label!r} for {slot.name!r}, and without it would hold the same: "
+                f"say another in full, or in slots.{slot.name}.without"
+            )
+        else:
+            chosen = {**dict(full.choices), slot.name: without}
+            settings.append(study.complete(chosen))
+    if problems:
+        raise StudyError(problems)
+    yield from ((setting, full) for setting in settings)
+
+
+def _cumulative(study: Study) -> Iterator[tuple[Setting, Setting]]:
+    """Change one thing more in each step."""
+    chosen: dict[str, Choice] = {}
+    path = [study.reference]
+    for i, step in enumerate(study.design.steps):
+        place = f"design.cumulative[{i}]"
+        chosen |= dict(step)
+        setting = study.complete(chosen)
+        absent = [name for name, _ in step if name not in setting]
+        if absent:
+            raise StudyError([f"{place}: {name!r} does not exist here: its `when` does not hold" for name in absent])
+        if setting == path[-1]:
+            raise StudyError([f"{place}: changes nothing: nothing would be ablated"])
+        if setting in path:
+            raise StudyError([f"{place}: comes back to {path[path.index(setting)].label!r}, which has been compared"])
+        yield setting, path[-1]
+        path.append(setting)
+
+
+PAIRS = {
+    "one-at-a-time": _one_at_a_time,
+    "leave-one-out": _leave_one_out,
+    "cumulative": _cumulative,
+    "factorial": _factorial,
+    "list": _listed,
+}

@@ -80,6 +80,8 @@ class Identities:
             "source": catalogue.fingerprint(files),
             "training": self._training,
         }
+        if setting.salt:
+            decided["salt"] = setting.salt
         parts = {name: _hash(value)[:8] for name, value in decided.items() if name != "source"}
         parts |= {f"file {_name_of(path)}": catalogue.fingerprint([path])[:8] for path in files}
         parts |= {f"own {path.as_posix()}": catalogue.fingerprint([path])[:8] for path in self._module}
@@ -115,7 +117,12 @@ def planned(study: Study, plan: Plan, identities: Identities, seeds: Sequence[in
             )
     if problems:
         raise StudyError(problems)
-    return tuple(identities.trial(setting, seed) for seed in seeds for setting in plan.settings)
+    return tuple(
+        identities.trial(setting, seed)
+        for seed in seeds
+        for setting in plan.settings
+        if plan.seeds is None or seed in plan.seeds[setting.label]
+    )
 
 
 def changed(trial: Trial, data: Choice, data_fingerprint: str) -> list[str]:

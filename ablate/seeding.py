@@ -42,7 +42,7 @@ def drawing(seed: int, *words: object) -> Iterator[None]:
         random.setstate(before[1])
 
 
-def initialise(chain: Sequence[Callable[[], nn.Module]], seed: int) -> nn.Module:
+def initialise(chain: Sequence[Callable[[], nn.Module]], seed: int, *, salt: str = "") -> nn.Module:
     """Build the last network of a chain, starting as much like the ones before it as its shapes allow.
 
     A tensor that has the name and shape of one in an earlier network starts equal to it, so that swapping one slot
@@ -52,13 +52,15 @@ def initialise(chain: Sequence[Callable[[], nn.Module]], seed: int) -> nn.Module
     Args:
         chain: what builds the reference first, then what the network is compared with, itself last.
         seed: the replicate.
+        salt: draws other weights for the same seed, where it is not empty.
     """
+    words = (salt,) if salt else ()
     shared: dict[str, Tensor] = {}
     network = nn.Module()
     for build in chain:
-        with drawing(seed, "other weights"):
+        with drawing(seed, "other weights", *words):
             other = dict(_tensors(build()))
-        with drawing(seed, "weights"):
+        with drawing(seed, "weights", *words):
             network = build()
         with torch.no_grad():
             for name, tensor in _tensors(network):

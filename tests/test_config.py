@@ -96,7 +96,7 @@ precision: no
     assert found == [
         (
             "metrc: unknown key: 'metrc'; did you mean 'metric'? (known: network, data, slots, name, question, reference, "
-            "design, seeds, recipe, metric, metrics, practical, device, precision, keep, timeout, retries, share, tags, notes)"
+            "design, seeds, recipe, metric, metrics, practical, calibration, match, select, device, precision, keep, timeout, retries, ...)"
         ),
         (
             "precision: unknown precision: False (known: fp32, bf16) (YAML reads no, off and false as false: "
@@ -162,7 +162,7 @@ def test_every_study_that_comes_with_the_package_can_be_read():
         ("name", "a.", "'a.' cannot name a folder"),
         ("notes", "2020-01-01",
          "expected a word, a number, a list or keys, not 2020-01-01 (YAML reads it as a date: put it in quotes)"),
-        ("calibration", "[[a, b]]", "not in this version (A/A pairs)"),
+        ("budget", "{hours: 2}", "not in this version (a cap on hours and runs)"),
         ("network", "resnt", ("unknown network: 'resnt'; did you mean 'resnet'? (known: convnext, danet, lenet, "
          "mobilenet-v2, resnet, resnext, shufflenet-v1, shufflenet-v2, sknet, swin, vit)")),
         ("network", "[resnet]", 'expected a name, or one name with its options; given ["resnet"]'),

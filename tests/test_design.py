@@ -165,3 +165,115 @@ def test_a_study_made_by_hand_is_planned_like_one_that_is_read():
     study = Study("s", Choice("resnet"), Choice("digits"), (Slot("attention", (off, on), off),))
 
     assert labels(design.plan(study)) == ["none", "se"]
+
+
+def test_leave_one_out_takes_each_part_of_the_full_model_away():
+    planned = plan(
+        "{attention: [none, se], norm: {choices: [batch, layer, group], without: layer}, kernel: [3, 5]}",
+        "{leave-one-out: {full: {attention: se, norm: batch, kernel: 5}}}",
+    )
+
+    assert labels(planned) == ["reference", "attention=none", "norm=layer", "kernel=3"]
+    assert [str(choice) for _, choice in planned.reference.choices] == ["se", "batch", "5"]
+    assert set(planned.against.values()) == {"reference"}
+
+
+def test_what_is_left_out_takes_its_children_with_it():
+    planned = plan(CONDITIONAL, "{leave-one-out: {full: {conv: depthwise, mix: shuffle}}}")
+
+    assert labels(planned) == ["reference", "conv=dense", "mix=none"]
+    assert "mix" not in planned.settings[1]
+
+
+def test_a_part_that_the_full_model_lacks_cannot_be_left_out():
+    with pytest.raises(StudyError, match="'mix' does not exist in the full model"):
+        plan(CONDITIONAL, "{leave-one-out: {full: {conv: dense}}}")
+
+
+def test_only_leave_one_out_reads_what_a_slot_is_without():
+    with pytest.raises(StudyError, match=r"slots\.norm\.without: only leave-one-out leaves parts out"):
+        plan("{norm: {choices: [batch, layer], without: layer}}")
+
+
+def test_cumulative_steps_are_each_compared_with_the_step_before():
+    planned = plan(
+        "{norm: [batch, layer], kernel: [3, 5, 7], activation: [relu, gelu]}",
+        "{cumulative: [norm, {kernel: 5}, {kernel: 7, activation: gelu}]}",
+    )
+
+    assert list(planned.against.items()) == [
+        ("norm=layer", "reference"),
+        ("norm=layer, kernel=5", "norm=layer"),
+        ("norm=layer, kernel=7, activation=gelu", "norm=layer, kernel=5"),
+    ]
+    assert [setting.label for setting in planned.start_of(planned.settings[3])] == labels(planned)
+
+
+def test_a_step_that_could_mean_several_choices_must_say_which():
+    with pytest.raises(StudyError, match=r"say which choice: \{kernel: \.\.\.\} \(beside the reference: 5, 7\)"):
+        plan("{kernel: [3, 5, 7]}", "{cumulative: [kernel]}")
+
+
+def test_a_step_cannot_change_a_slot_that_does_not_exist_yet():
+    with pytest.raises(StudyError, match=r"cumulative\[0\]: 'mix' does not exist here"):
+        plan(CONDITIONAL, "{cumulative: [{mix: shuffle}, {conv: depthwise}]}")
+
+
+def test_a_list_can_be_given_slot_by_slot():
+    planned = plan("{attention: [none, se, eca], kernel: [3, 5]}", "{list: {attention: [se, eca], kernel: [5, 3]}}")
+
+    assert labels(planned) == ["reference", "attention=se, kernel=5", "attention=eca"]
+
+
+def test_lists_of_unequal_length_do_not_go_together():
+    with pytest.raises(StudyError, match="must be equally long: attention 2, kernel 1"):
+        plan("{attention: [none, se], kernel: [3, 5]}", "{list: {attention: [none, se], kernel: [5]}}")
+
+
+def calibrated(pairs, slots="{attention: [none, se, eca]}", rule="one-at-a-time", more=""):
+    text = f"network: resnet\ndata: digits\nslots: {slots}\ndesign: {rule}\ncalibration: {pairs}\n{more}"
+    return design.plan(config.parse_study(text, path=Path("s.yml")))
+
+
+def test_a_twin_of_a_setting_is_run_under_a_label_of_its_own_with_weights_of_its_own():
+    planned = calibrated("[[none, control]]")
+    twin = planned.settings[-1]
+
+    assert labels(planned) == ["none", "se", "eca", "control"]
+    assert twin.choices == planned.reference.choices
+    assert twin != planned.reference
+    assert planned.start_of(twin) == (twin,)
+    assert planned.against["control"] == "none"
+    assert planned.calibration == (("none", "control"),)
+
+
+def test_a_pair_of_two_settings_stays_compared_with_the_reference():
+    planned = calibrated("[[se, eca]]")
+
+    assert planned.against == {"se": "none", "eca": "none"}
+    assert [setting.salt for setting in planned.settings] == ["", "", "eca"]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ("[[non, control]]", r"calibration\[0\]\[0\]: unknown setting: 'non'; did you mean 'none'"),
+        ("[[se, none]]", r"calibration\[0\]\[1\]: others are compared with 'none', so it must stand first"),
+        ("[[none, none]]", "expected two different labels"),
+        ("[[none]]", "expected two different labels"),
+        ("[[none, a], [se, a]]", "'a' stands in another pair"),
+    ],
+)
+def test_a_pair_that_cannot_be_run_is_refused(pairs, said):
+    with pytest.raises(StudyError, match=said):
+        calibrated(pairs)
+
+
+def test_a_reference_and_its_twin_alone_are_a_study_of_the_noise():
+    assert labels(calibrated("[[none, control]]", slots="{attention: [none]}")) == ["none", "control"]
+
+
+def test_a_search_confirms_the_twin_of_its_reference_too():
+    rule = "{search: {settings: 3}, confirm: {top: 1}}"
+
+    assert labels(calibrated("[[none, control]]", rule=rule)) == ["none", "control"]

@@ -33,11 +33,8 @@ def read_design(
     """
     parts = {given: None} if isinstance(given, str) else given
     rules = [rule for rule in parts if rule != "confirm"]
-    later = [rule for rule in rules if rule in design.LATER]
     details = parts[rules[0]] if rules else None
-    if later:
-        problems.add("design", f"{later[0]!r} is not in this version (known: {', '.join(design.RULES)})")
-    elif len(rules) != 1:
+    if len(rules) != 1:
         problems.add("design", f"expected one design; given {shown(given)}")
     elif rules[0] not in design.RULES:
         problems.add("design", unknown("design", rules[0], design.RULES))
@@ -47,6 +44,16 @@ def read_design(
         problems.add("design.confirm", f"only a search is confirmed on fresh seeds; {rules[0]} is not")
     elif rules[0] == "list":
         return _listed(details, study, readers, problems)
+    elif rules[0] == "cumulative":
+        return _cumulative(details, study, readers, problems)
+    elif rules[0] == "fractional":
+        return _fractional(details, problems)
+    elif rules[0] == "leave-one-out":
+        if details is not None and full_of(given) is None:
+            problems.add(
+                "design.leave-one-out", f"expected {{full: {{slot: choice}}}}; given {shown(details)}{hint(details)}"
+            )
+        return Design("leave-one-out")
     elif details is None:
         return Design(rules[0])
     elif rules[0] == "factorial":
@@ -54,6 +61,13 @@ def read_design(
     else:
         problems.add("design", f"{rules[0]} takes no details; given {shown(details)}")
     return Design()
+
+
+def full_of(given: str | dict[str, Any]) -> dict[str, Any] | None:
+    """Return what a leave-one-out design calls the full model: the reference of its study; None if it says nothing."""
+    details = given.get("leave-one-out") if isinstance(given, dict) else None
+    full = details.get("full") if isinstance(details, dict) and set(details) == {"full"} else None
+    return full if isinstance(full, dict) else None
 
 
 def _search(details: Any, confirm: Any, study: Study, problems: Problems) -> Search:
@@ -154,7 +168,57 @@ def _factorial(details: Any, readers: Mapping[str, object], problems: Problems) 
     return Design("factorial", slots=tuple(names))
 
 
+def _cumulative(details: Any, study: Study, readers: Mapping[str, Reader | None], problems: Problems) -> Design:
+    if not isinstance(details, list) or not details:
+        problems.add("design.cumulative", "needs its steps: {cumulative: [slot, {slot: choice}, ...]}")
+        return Design()
+    steps = []
+    for i, given in enumerate(details):
+        place = f"design.cumulative[{i}]"
+        if isinstance(given, str):
+            chosen = _only_other(place, given, study, readers, problems)
+        elif isinstance(given, dict) and given:
+            chosen = _chosen(place, given, study, readers, problems)
+        else:
+            problems.add(place, f"expected a slot, or {{slot: choice}}; given {shown(given)}{hint(given)}")
+            continue
+        steps.append(tuple(chosen.items()))
+    return Design("cumulative", steps=tuple(steps))
+
+
+def _only_other(
+    place: str, name: str, study: Study, readers: Mapping[str, Reader | None], problems: Problems
+) -> dict[str, Choice]:
+    """Return the one choice that a slot has beside its reference."""
+    if name not in readers:
+        problems.add(place, unknown("slot", name, readers))
+        return {}
+    if name not in {slot.name for slot in study.slots}:
+        return {}  # its list has been complained about
+    others = [choice for choice in study.slot(name).choices if choice != study.slot(name).reference]
+    if len(others) != 1:
+        known = ", ".join(choice.label for choice in others) or "none"
+        problems.add(place, f"say which choice: {{{name}: ...}} (beside the reference: {known})")
+        return {}
+    return {name: others[0]}
+
+
+def _fractional(details: Any, problems: Problems) -> Design:
+    given = _options("design.fractional", details, {"runs": Option("runs", ("int",))}, problems)
+    if "runs" not in given:
+        if details is None or "runs" not in details:
+            problems.add("design.fractional", "needs the number of trials in all: {fractional: {runs: 16}}")
+        return Design()
+    return Design(
+        "fractional", runs=_ranged("design.fractional.runs", given["runs"], 2, design.MOST_SETTINGS, problems)
+    )
+
+
 def _listed(details: Any, study: Study, readers: Mapping[str, Reader | None], problems: Problems) -> Design:
+    if isinstance(details, dict):
+        details = _zipped(details, problems)
+        if details is None:
+            return Design()
     if not isinstance(details, list) or not details:
         problems.add("design.list", "needs its settings: {list: [{slot: choice}, ...]}")
         return Design()
@@ -171,6 +235,20 @@ def _listed(details: Any, study: Study, readers: Mapping[str, Reader | None], pr
                 problems.add(f"{place}.{name}", "does not exist in this setting: its `when` does not hold")
         settings.append(setting)
     return Design("list", settings=tuple(settings))
+
+
+def _zipped(columns: Mapping[str, Any], problems: Problems) -> list[dict[str, Any]] | None:
+    """Return the settings of a list that is given slot by slot: the first of each, the second of each, ..."""
+    for name, items in columns.items():
+        if not isinstance(items, list):
+            problems.add(f"design.list.{name}", f"expected a list of choices; given {shown(items)}{hint(items)}")
+            return None
+    lengths = {name: len(items) for name, items in columns.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{name} {n}" for name, n in lengths.items())
+        problems.add("design.list", f"the slots' lists go together one by one and must be equally long: {said}")
+        return None
+    return [dict(zip(columns, items, strict=True)) for items in zip(*columns.values(), strict=True)]
 
 
 def _chosen(

@@ -11,7 +11,7 @@ from ablate.grammar.recipe import values_of
 from ablate.study import RECIPE_FIELDS, Choice, Slot
 from blocks.catalogue import Catalogue, Entry, unknown
 
-KEYS = ("choices", "when", "reference")
+KEYS = ("choices", "when", "reference", "without")
 Conditions = tuple[tuple[str, frozenset[str]], ...]
 
 
@@ -61,9 +61,17 @@ class Owners:
 
 
 def read_slots(
-    given: Mapping[str, Any], reference: Mapping[str, Any], owners: Owners, problems: Problems
+    given: Mapping[str, Any],
+    reference: Mapping[str, Any],
+    owners: Owners,
+    problems: Problems,
+    *,
+    place: str = "reference",
 ) -> tuple[tuple[Slot, ...], dict[str, Reader | None]]:
-    """Read all slots, then what they say about each other: (slots, parents first; the reader of every name given)."""
+    """Read all slots, then what they say about each other: (slots, parents first; the reader of every name given).
+
+    `place` is where the reference stands.
+    """
     if not given:
         problems.add("slots", "there are none: nothing would be compared")
     readers = {name: owners.reader(name, problems) for name in given}
@@ -74,11 +82,14 @@ def read_slots(
             offers[name] = offer
     for name in reference:
         if name not in given:
-            problems.add(f"reference.{name}", unknown("slot", name, given))
-    references = {name: _reference(name, offer, reference, problems) for name, offer in offers.items()}
+            problems.add(f"{place}.{name}", unknown("slot", name, given))
+    references = {name: _reference(name, offer, reference, place, problems) for name, offer in offers.items()}
+    withouts = {name: _without(name, offer, problems) for name, offer in offers.items()}
     conditions = {name: _conditions(name, offer, given, offers, problems) for name, offer in offers.items()}
     order = _parents_first(conditions, problems)
-    slots = tuple(Slot(name, offers[name].choices, references[name], conditions[name]) for name in order)
+    slots = tuple(
+        Slot(name, offers[name].choices, references[name], conditions[name], withouts[name]) for name in order
+    )
     for slot in slots:
         # A choice that does not exist has been named already.
         if all(labels for _, labels in slot.when) and not design.can_exist(slots, slot):
@@ -120,22 +131,31 @@ def _choices(place: str, items: Iterable[Any], reader: Reader, problems: Problem
     return tuple(found)
 
 
-def _reference(name: str, offer: Offer, reference: Mapping[str, Any], problems: Problems) -> Choice:
+def _reference(name: str, offer: Offer, reference: Mapping[str, Any], place: str, problems: Problems) -> Choice:
     places = {}
     if name in reference:
-        places[f"reference.{name}"] = reference[name]
+        places[f"{place}.{name}"] = reference[name]
     if "reference" in offer.spec:
         places[f"slots.{name}.reference"] = offer.spec["reference"]
     if len(places) == 2:
-        problems.add(f"reference.{name}", f"also given as slots.{name}.reference: keep one")
-    answers = []
-    for place, given in places.items():
-        found = meant(problems, place, given, offer.choices, offer.reader)
-        if len(found) > 1:
-            several = ", ".join(choice.label for choice in found)
-            problems.add(place, f"{written(given)!r} means several choices: {several}")
-        answers += found
+        problems.add(f"{place}.{name}", f"also given as slots.{name}.reference: keep one")
+    answers = [found for where, given in places.items() if (found := _one(where, given, offer, problems))]
     return answers[0] if answers else offer.choices[0]
+
+
+def _without(name: str, offer: Offer, problems: Problems) -> Choice | None:
+    if "without" not in offer.spec:
+        return None
+    return _one(f"slots.{name}.without", offer.spec["without"], offer, problems)
+
+
+def _one(place: str, given: Any, offer: Offer, problems: Problems) -> Choice | None:
+    """Return the one choice that is meant."""
+    found = meant(problems, place, given, offer.choices, offer.reader)
+    if len(found) > 1:
+        several = ", ".join(choice.label for choice in found)
+        problems.add(place, f"{written(given)!r} means several choices: {several}")
+    return found[0] if found else None
 
 
 def _conditions(

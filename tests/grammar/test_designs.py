@@ -8,9 +8,24 @@ from ablate.study import Design, Search
 @pytest.mark.parametrize(
     ("design", "problem"),
     [
-        ("cumulative", "design: 'cumulative' is not in this version (known: one-at-a-time, factorial, list, search)"),
+        ("cumulative", "design.cumulative: needs its steps: {cumulative: [slot, {slot: choice}, ...]}"),
+        ("{cumulative: [3]}", "design.cumulative[0]: expected a slot, or {slot: choice}; given 3"),
+        ("{cumulative: [norm]}", "design.cumulative[0]: unknown slot: 'norm' (known: attention)"),
+        ("{cumulative: [{attention: none}]}", "design.cumulative[0]: changes nothing: nothing would be ablated"),
+        ("{cumulative: [attention, {attention: none}]}",
+         "design.cumulative[1]: comes back to 'none', which has been compared"),
+        ("{leave-one-out: {ful: {}}}",
+         'design.leave-one-out: expected {full: {slot: choice}}; given {"ful": {}}'),
+        ("{leave-one-out: {full: {attention: eca}}}",
+         "design.leave-one-out.full.attention: unknown choice: 'eca' (known: none, se)"),
+        ("leave-one-out", ("design: the full model holds 'none' for 'attention', and without it would hold the same: say "
+         "another in full, or in slots.attention.without")),
+        ("fractional", "design.fractional: needs the number of trials in all: {fractional: {runs: 16}}"),
+        ("{fractional: {runs: 1}}", "design.fractional.runs: 1 is out of range: from 2 to 10,000"),
+        ("{fractional: {runs: 8, rows: 8}}", "design.fractional.rows: unknown option: 'rows' (known: runs)"),
+        ("{list: {attention: se}}", 'design.list.attention: expected a list of choices; given "se"'),
         ("one-at-a-tme", ("design: unknown design: 'one-at-a-tme'; did you mean 'one-at-a-time'? "
-         "(known: one-at-a-time, factorial, list, search)")),
+         "(known: one-at-a-time, leave-one-out, cumulative, factorial, fractional, list, search)")),
         ("{one-at-a-time: 3}", "design: one-at-a-time takes no details; given 3"),
         ("{}", "design: expected one design; given {}"),
         ("{factorial: attention}", 'design.factorial: expected a list of slots; given "attention"'),
