@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from ablate.place import Place
     from ablate.progress import Outcome, Progress
@@ -20,6 +21,7 @@ WORKERS = click.option(
     "--workers", type=click.IntRange(min=0), help="Processes; one per core unless given, 0 for none (breakpoints work)."
 )
 STUDY = click.argument("study", metavar="STUDY")
+SD = "What paired scores scatter by, such as 0.003; that of the runs so far unless given."
 
 
 class _Duration(click.ParamType[float]):
@@ -178,7 +180,8 @@ def _end(study: "Study", place: "Place", outcome: "Outcome") -> None:
 @STUDY
 @WORKERS
 @TRACKING
-def plan(study: str, workers: int | None, tracking: str | None) -> None:
+@click.option("--sd", type=click.FloatRange(min=0, min_open=True), help=SD)
+def plan(study: str, workers: int | None, tracking: str | None, sd: float | None) -> None:
     """Show what STUDY would train: settings, trials, their cost, and the time it would take.
 
     Every setting is built and a few of its steps are timed; nothing is trained or recorded.
@@ -191,7 +194,7 @@ def plan(study: str, workers: int | None, tracking: str | None) -> None:
 
     content = _read(study)
     n_workers = pool.default_workers(content.device) if workers is None else workers
-    ahead = forecast(content, _place(tracking))
+    ahead = forecast(content, _place(tracking), sd=sd)
     for line in display.ahead(content, ahead, n_workers):
         _say(line)
 
@@ -227,7 +230,18 @@ def status(study: str, tracking: str | None) -> None:
 @click.option(
     "--latex", type=click.Path(file_okay=False, path_type=Path), help="Write the table as LaTeX in this folder."
 )
-def report(study: str, tracking: str | None, csv: Path | None, markdown: Path | None, latex: Path | None) -> None:
+@click.option(
+    "--correction", type=click.Choice(["holm", "dunnett"]), default="holm", show_default=True,
+    help="How p-values are corrected for the number of comparisons.",
+)  # fmt: skip
+def report(
+    study: str,
+    tracking: str | None,
+    csv: Path | None,
+    markdown: Path | None,
+    latex: Path | None,
+    correction: 'Literal["holm", "dunnett"]',
+) -> None:
     """Compare the settings of STUDY from its records; nothing is trained.
 
     \b
@@ -236,15 +250,17 @@ def report(study: str, tracking: str | None, csv: Path | None, markdown: Path | 
     from ablate import summary
     from reports.latex import render
 
-    result = summary.summarise(_place(tracking), _name(study))
+    result = summary.summarise(_place(tracking), _name(study), correction=correction)
     _say(str(result))
     outputs: list[tuple[Path, str]] = []
     if csv is not None:
         outputs.append((csv, result.frame.to_csv(index=False)))
     if markdown is not None:
-        outputs.append((markdown, result.table.to_markdown()))
+        outputs.append((markdown, "\n".join(table.to_markdown() for table in result.tables)))
     if latex is not None:
         outputs.append((latex / f"{_name(study)}.tex", render(result.table)))
+        if result.effects is not None:
+            outputs.append((latex / f"{_name(study)}-effects.tex", render(result.effects)))
     for path, content in outputs:
         summary.write(path, content)
         _say(f"wrote {path.as_posix()}")

@@ -18,10 +18,11 @@ def built_first(study: Study) -> design.Plan:
 
 
 @contextmanager
-def crew(n: int, job: Job) -> Iterator[tuple[list[Lane], Callable[[], Inspection]]]:
+def crew(n: int, job: Job) -> Iterator[tuple[Job, list[Lane], Callable[[], Inspection]]]:
     """Start workers: one inspects the study, the others make themselves ready meanwhile.
 
-    Yields the workers, and what waits for the inspection and raises a StudyError with all that it has found.
+    Yields the job, its settings made equally large where the study asks for it, the workers, and what waits for the
+    inspection and raises a StudyError with all that it has found.
     """
     before = pool.semaphores(os.getpid())
     lanes = pool.lanes(n, pin=job.study.device in ("auto", "cuda"))
@@ -36,11 +37,13 @@ def crew(n: int, job: Job) -> Iterator[tuple[list[Lane], Callable[[], Inspection
         return found
 
     try:
-        first = replace(job, plan=built_first(job.study))
+        if job.study.match is not None:
+            job = replace(job, plan=lanes[0].start("matched", job).result())
+        first = job if job.study.design.search is None else replace(job, plan=built_first(job.study))
         future = lanes[0].start("inspect", first)
         for lane in lanes[1:]:
             lane.start("prepare", job)
-        yield lanes, inspection
+        yield job, lanes, inspection
     finally:
         for lane in lanes:
             lane.kill()

@@ -34,6 +34,7 @@ class Plan:
         against: for each setting but the reference, the label of the setting that it is compared with.
         calibration: A/A pairs, by label; their settings are among `settings`.
         seeds: for each label the seeds that it is run on; None if every setting is run on all.
+        remarks: what a reader must know of the settings, such as how they were made equally large.
     """
 
     settings: tuple[Setting, ...]
@@ -42,6 +43,7 @@ class Plan:
     estimand: str
     calibration: tuple[tuple[str, str], ...] = ()
     seeds: dict[str, tuple[int, ...]] | None = None
+    remarks: tuple[str, ...] = ()
 
     def start_of(self, setting: Setting) -> tuple[Setting, ...]:
         """Return the settings whose starting tensors `setting` shares, the reference first, itself last."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from ablate.progress import Outcome, Progress
-from ablate.study import Choice, Metric, RunState, Study
+from ablate.study import Choice, Metric, RunState, Setting, Study
 from blocks import catalogue
 
 if TYPE_CHECKING:
@@ -130,9 +130,10 @@ def ahead(study: Study, forecast: "Forecast", workers: int) -> Iterator[str]:
         waiting = sum(trial.setting == setting for trial in forecast.waiting)
         rows.append(
             (setting.label, forecast.plan.against.get(setting.label, "(reference)"), f"{cost.params:,}",
-             f"{cost.macs:,}", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{len(study.seeds)}")
+             f"{cost.macs:,}", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{_n_seeds(study, forecast, setting)}")
         )  # fmt: skip
     yield f"\n{columns(rows)}\n"
+    yield from forecast.plan.remarks
     with_workers = f"with {workers} {'worker' if workers == 1 else 'workers'}, by a timed probe"
     time = f"about {duration(60 * forecast.minutes(workers))} {with_workers}"
     search = study.design.search
@@ -143,11 +144,27 @@ def ahead(study: Study, forecast: "Forecast", workers: int) -> Iterator[str]:
             f"{len(search.confirm_seeds)} others: at most {forecast.n_searched} trials, {time}."
         )
         return
+    n = len(forecast.plan.settings)
+    blocks = forecast.plan.seeds is not None
     yield (
-        f"{len(forecast.plan.settings)} settings × {len(study.seeds)} seeds = {len(forecast.trials)} trials; "
+        f"{n} settings {f'in {len(study.seeds)} blocks, one a seed:' if blocks else f'× {len(study.seeds)} seeds ='} "
+        f"{len(forecast.trials)} trials; "
         f"{len(forecast.trials) - len(forecast.waiting)} complete; the other {len(forecast.waiting)} take {time}."
     )
+    if study.adaptive is not None:
+        rule = study.adaptive
+        most = f", and ends before it takes more than {rule.max_runs} trials" if rule.max_runs else ""
+        yield (
+            f"That is the most. The study begins with {rule.first} seeds, {rule.first * n} trials, and adds seeds for "
+            f"settings that are not {'decided' if rule.until == 'decided' else 'out of the race'} yet{most}."
+        )
+    yield from forecast.estimable
+    yield forecast.sensitivity
     yield from stale(forecast.stale)
+
+
+def _n_seeds(study: Study, forecast: "Forecast", setting: Setting) -> int:
+    return len(study.seeds if forecast.plan.seeds is None else forecast.plan.seeds[setting.label])
 
 
 def _defaults(study: Study) -> dict[str, str]:

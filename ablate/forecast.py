@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from ablate import data, design, identity
 from ablate.crew import built_first, crew
+from ablate.errors import StoreError
 from ablate.job import Job
 from ablate.study import Cost, Study, Trial
 
 if TYPE_CHECKING:
     from ablate.place import Place
-    from ablate.tracking import Stale
+    from ablate.tracking import Records, Stale
+    from reports.factors import Factor
+
+# What paired scores scatter by where nothing is known: half of what small networks do from seed to seed.
+SUPPOSED_SD = 0.003
+FOUND = "is found with 80 % probability after correction for all comparisons"
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class Forecast:
     Attributes:
         plan: the settings that were built; of a search the reference and its neighbours.
         n_searched: trials that a search chooses by, and at most so many that confirm; 0 for a design.
+        estimable: what the settings can tell apart, in sentences; of a search nothing.
+        sensitivity: how small an effect shows, in a sentence; of a search nothing.
         stale: complete runs of these settings and seeds that do not count any more, and why.
     """
 
@@ -31,6 +39,8 @@ class Forecast:
     seconds: Mapping[str, float]
     complete: frozenset[str]
     n_searched: int = 0
+    estimable: Sequence[str] = ()
+    sensitivity: str = ""
     stale: "Sequence[Stale]" = ()
 
     @property
@@ -45,19 +55,25 @@ class Forecast:
         return sum(self.seconds[trial.setting.label] for trial in self.waiting) / max(1, workers) / 60
 
 
-def forecast(study: Study, place: "Place") -> Forecast:
+def forecast(study: Study, place: "Place", *, sd: float | None = None) -> Forecast:
     """Build every setting, count its cost and time a few of its steps.
 
     Of a search, the reference and every setting that differs from it in one slot.
+
+    Args:
+        study: the study.
+        place: where its records are.
+        sd: what the scores of paired runs are supposed to scatter by; if not given, what the runs so far do.
 
     Raises:
         StudyError: if a setting cannot be built, or two compute the same network.
     """
     job = Job(study, built_first(study))
-    with crew(1, job) as ((lane,), inspection):
+    with crew(1, job) as (job, (lane,), inspection):
         trials = identity.trials(study, job.plan, data.fingerprint)
         complete: Mapping[str, object] = {}
         stale: Sequence[Stale] = ()
+        records = None
         if not place.is_new():
             from ablate.tracking import Records  # noqa: PLC0415  # 2 s, which the worker uses to start
 
@@ -68,8 +84,92 @@ def forecast(study: Study, place: "Place") -> Forecast:
         found = inspection()
         seconds = {setting.label: lane.ask("probe", job, setting) for setting in job.plan.settings}
     search = study.design.search
-    n = search.settings * len(study.seeds) + (search.top + 1) * len(search.confirm_seeds) if search else 0
-    return Forecast(job.plan, trials, found.costs, seconds, frozenset(complete), n, stale)
+    if search:
+        n = search.settings * len(study.seeds) + (search.top + 1) * len(search.confirm_seeds)
+        return Forecast(job.plan, trials, found.costs, seconds, frozenset(complete), n, stale=stale)
+    found_so_far = _scatter(records, job.plan, study) if records and sd is None else None
+    return Forecast(
+        job.plan, trials, found.costs, seconds, frozenset(complete), estimable=_estimable(study, job.plan),
+        sensitivity=_sensitivity(study, job.plan, sd, found_so_far), stale=stale,
+    )  # fmt: skip
+
+
+def _scatter(records: "Records", plan: design.Plan, study: Study) -> tuple[float, int] | None:
+    """Return the residual standard deviation of the runs so far, and how many there are; None if they show none."""
+    from reports.contrasts import compare  # noqa: PLC0415  # pandas and scipy take a second
+    from reports.errors import ResultsError  # noqa: PLC0415  # as above
+
+    try:
+        frame, _ = records.frame()
+        labels = [setting.label for setting in plan.settings]
+        compared = compare(frame, metric=study.metric.name, reference=plan.reference.label, settings=labels)
+    except (StoreError, ResultsError):
+        return None  # nothing was planned yet, or something that cannot be compared
+    return (compared.sd, int((frame["state"] == "complete").sum())) if compared.sd else None
+
+
+def _estimable(study: Study, plan: design.Plan) -> list[str]:
+    from reports.estimability import estimability, sentences  # noqa: PLC0415  # as above
+
+    rows, blocks = _rows(plan)
+    return sentences(estimability(factors(study), rows, blocks=blocks if plan.seeds is not None else None))
+
+
+def _rows(plan: design.Plan) -> tuple[list[dict[str, str]], list[int]]:
+    """Return the choices of each setting by slot, once for each of its seeds, and that seed; the twins are no settings."""
+    rows, blocks = [], []
+    for setting in plan.settings:
+        if not setting.salt:
+            for seed in plan.seeds[setting.label] if plan.seeds is not None else (0,):
+                rows.append({slot: choice.label for slot, choice in setting.choices})
+                blocks.append(seed)
+    return rows, blocks
+
+
+def _sensitivity(study: Study, plan: design.Plan, sd: float | None, so_far: tuple[float, int] | None) -> str:
+    """Say how large a difference must be to be found with 80 % probability."""
+    from reports.estimability import estimability  # noqa: PLC0415  # as above
+
+    from reports.power import detectable  # noqa: PLC0415  # as above
+
+    n, k = len(study.seeds), len(plan.settings)
+    if plan.seeds is not None:
+        rows, blocks = _rows(plan)
+        known = estimability(factors(study), rows, blocks=blocks)
+        m, df, unit = sum(len(slot.choices) - 1 for slot in study.slots), known.df, max(known.unit_variance.values())
+        what = f"With {len(rows)} runs a difference between choices"
+    else:
+        m, df, unit = len(plan.against) or 1, (k - 1) * (n - 1), 2 / n
+        what = f"With {n} seeds a difference"
+    if df < 1:
+        return "Noise and effect cannot be told apart: there is nothing left to estimate the noise from."
+    size = detectable(df, 0.05 / m) * unit**0.5
+    metric = study.metric
+    if sd is None and so_far is None and metric.unit != "fraction":
+        return f"{what} of {size:.2f} times the standard deviation of paired scores {FOUND}; --sd states it in numbers."
+    supposed = sd if sd is not None else so_far[0] if so_far else SUPPOSED_SD
+    said = (
+        "as --sd says"
+        if sd is not None
+        else f"as in the {so_far[1]} runs so far"
+        if so_far
+        else "supposed; --sd says another"
+    )
+    scale, unit_name = (100, " pp") if metric.unit == "fraction" else (1, "")
+    return (
+        f"{what} of {scale * supposed * size:.3g}{unit_name} {FOUND}, where the scores of paired runs scatter by "
+        f"{scale * supposed:.2g}{unit_name} ({said})."
+    )
+
+
+def factors(study: Study) -> "list[Factor]":
+    """Return the slots of a study as factors of a linear model."""
+    from reports.factors import Factor  # noqa: PLC0415  # NumPy need not be there to read a study
+
+    return [
+        Factor(slot.name, tuple(c.label for c in slot.choices), slot.reference.label, slot.when, slot.values)
+        for slot in study.slots
+    ]
 
 
 def smoke(study: Study, *, workers: int, training: Callable[..., Iterator[Any]] | None = None) -> dict[str, str]:
@@ -81,7 +181,7 @@ def smoke(study: Study, *, workers: int, training: Callable[..., Iterator[Any]] 
         StudyError: if a setting cannot be built, or two compute the same network.
     """
     job = Job(study, built_first(study), training)
-    with crew(workers, job) as (lanes, inspection):
+    with crew(workers, job) as (job, lanes, inspection):
         inspection()
         futures = {
             setting.label: lanes[i % len(lanes)].submit("smoke", job, setting)

@@ -101,7 +101,9 @@ def trials(
     return planned(study, plan, Identities(study, plan, data_fingerprint, own_training), study.seeds)
 
 
-def planned(study: Study, plan: Plan, identities: Identities, seeds: Sequence[int]) -> tuple[Trial, ...]:
+def planned(
+    study: Study, plan: Plan, identities: Identities, seeds: Sequence[int], *, held_out: bool = False
+) -> tuple[Trial, ...]:
     """List the trials of a plan, seed by seed.
 
     Raises:
@@ -118,7 +120,7 @@ def planned(study: Study, plan: Plan, identities: Identities, seeds: Sequence[in
     if problems:
         raise StudyError(problems)
     return tuple(
-        identities.trial(setting, seed)
+        identities.trial(setting, seed, held_out=held_out)
         for seed in seeds
         for setting in plan.settings
         if plan.seeds is None or seed in plan.seeds[setting.label]

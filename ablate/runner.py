@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate import data, design, identity, pool, stop
+from ablate.allocation import Allocation
 from ablate.crew import crew
 from ablate.errors import AblateError, AwayError, StoreError
 from ablate.identity import Identities
@@ -71,7 +72,7 @@ def run_study(
     with (
         lease(folder, study.name, pool.sweep),
         stop.signals(at_once=not workers) as stops,
-        crew(workers, job) as (lanes, inspection),
+        crew(workers, job) as (job, lanes, inspection),
     ):
         is_new = place.is_new() and imported is None and not (folder / "spool").is_dir()
         records = None if is_new else _open(place, study, folder, imported, say)
@@ -98,7 +99,7 @@ class _Course:
     """What a study still has to run, and what it has run already; what a search adds to it comes later.
 
     Attributes:
-        trials: those that the table will stand on.
+        trials: those that the table will stand on; adaptive seeds add to them.
         know: told which of them are complete already, where they are known only once a search has ended.
     """
 
@@ -123,10 +124,29 @@ def _course(job: Job, identities: Identities, records: "Records | None") -> _Cou
     study = job.study
     if study.design.search is not None:
         return _search(job, identities, records)
+    if study.adaptive is not None:
+        return _adaptive(job, identities, records)
     trials = identity.planned(study, job.plan, identities, study.seeds)
     complete = _completed(records, trials, study)
     pending = [trial for trial in trials if trial.identity not in complete]
     return _Course(Fixed(pending), job.plan, len(trials), trials, complete, bool(pending), records)
+
+
+def _adaptive(job: Job, identities: Identities, records: "Records | None") -> _Course:
+    """Return a study whose seeds are added until a question is settled; a race selects, so that it is held out."""
+    study = job.study
+    held_out = study.selects and study.select == "held-out"
+    possible = identity.planned(study, job.plan, identities, study.seeds, held_out=held_out)
+    complete = _completed(records, possible, study)
+    allocation = Allocation(
+        study, job.plan, trial_of=partial(identities.trial, held_out=held_out),
+        known={each: scores[study.metric.name] for each, scores in complete.items()},
+    )  # fmt: skip
+    asked = {trial.identity for trial in allocation.trials}
+    complete = {each: scores for each, scores in complete.items() if each in asked}
+    return _Course(
+        allocation, job.plan, allocation.most, allocation.trials, complete, not allocation.is_done(), records
+    )
 
 
 def _search(job: Job, identities: Identities, records: "Records | None") -> _Course:
@@ -141,11 +161,12 @@ def _search(job: Job, identities: Identities, records: "Records | None") -> _Cou
         complete = _completed(course.records, course.trials, study)
         course.know(course.trials, complete)
         if course.records:
-            course.records.planned(study, course.plan, course.trials, course.selected)
+            course.records.planned(study, course.plan, course.trials, course.selected, split=_split(study))
         return [trial for trial in course.trials if trial.identity not in complete]
 
     earlier = list(_earlier(study, identities, records))
-    selection = Selection(study, trial_of=partial(identities.trial, held_out=True), earlier=earlier, confirm=confirm)
+    trial_of = partial(identities.trial, held_out=study.select == "held-out")
+    selection = Selection(study, trial_of=trial_of, earlier=earlier, confirm=confirm)
     most = search.settings * len(study.seeds) + (search.top + 1) * len(search.confirm_seeds)
     course = _Course(selection, job.plan, most, records=records, selection=selection)
     return course
@@ -155,10 +176,11 @@ def _earlier(study: Study, identities: Identities, records: "Records | None") ->
     """Yield the trials of earlier calls of a search that did what it asks for now."""
     from ablate.selection import Earlier  # noqa: PLC0415  # as above
 
-    for one in records.selected(study.metric.name) if records else ():
+    held_out = study.select == "held-out"
+    for one in records.selected(study.metric.name, held_out=held_out) if records else ():
         setting = study.setting_of(one.params)
-        if setting is not None:
-            trial = identities.trial(setting, one.seed, held_out=True)
+        if setting is not None and one.seed in study.seeds:
+            trial = identities.trial(setting, one.seed, held_out=held_out)
             if trial.identity == one.identity:
                 yield Earlier(trial, one.state, one.curves, one.cost, one.fell_behind)
 
@@ -196,7 +218,7 @@ class _Call:
         self._watch.n_earlier = self._outcome.n_already_complete
         self._know(course.trials, course.complete or {})
         course.know = self._know
-        self._n_selected = 0
+        self._n_noted = 0
         self._noted: dict[str, float] = {}  # of attempts under way, the seconds at which they were last recorded
 
     def _know(self, trials: Sequence[Trial], complete: Mapping[str, Mapping[str, float]]) -> None:
@@ -226,7 +248,7 @@ class _Call:
             for run in schedule.runs():
                 writer.check()
                 self._record(run, writer, schedule)
-                self._note_search(records)
+                self._note_growth(records)
             left = [run.state for run in self._wound_down(schedule, writer)]
             outcome.is_stopped = RunState.KILLED in left or not schedule.is_done()
             with self._stops.waiting():
@@ -247,7 +269,7 @@ class _Call:
     def _conclude(self, records: "Records") -> None:
         """Close the records of a study that has run to its end, or as long as it was given."""
         outcome = self._outcome
-        self._note_search(records)
+        self._note_growth(records)
         if not outcome.is_stopped:
             self._measure_latencies(records)
             if not outcome.failed:
@@ -284,15 +306,17 @@ class _Call:
             for lane in self._lanes:
                 lane.kill()
 
-    def _note_search(self, records: "Records") -> None:
-        """Note what a search has asked for since the last time, for whoever looks meanwhile."""
-        if len(self._course.selected) > self._n_selected:
+    def _note_growth(self, records: "Records") -> None:
+        """Note what has been asked for since the last time, for whoever looks meanwhile."""
+        if len(self._course.selected) + len(self._course.trials) > self._n_noted:
             with suppress(AwayError):  # noted the next time
                 self._note_plan(records)
 
     def _note_plan(self, records: "Records") -> None:
-        self._n_selected = len(self._course.selected)
-        records.planned(self._study, self._course.plan, self._course.trials, self._course.selected)
+        self._n_noted = len(self._course.selected) + len(self._course.trials)
+        records.planned(
+            self._study, self._course.plan, self._course.trials, self._course.selected, split=_split(self._study)
+        )
 
     def _miss_checkpoints(self, interrupted: Mapping[str, int]) -> None:
         """Say which trials start again although they had begun, because somebody has removed what they went on from."""
@@ -321,6 +345,12 @@ class _Call:
     def _tidy(self) -> None:
         """Remove what unfinished trials went on from: there are none any more."""
         shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
+
+
+def _split(study: Study) -> str:
+    """Say what the scores of the table are of."""
+    raced = study.design.search is None and study.selects and study.select == "held-out"
+    return data.described(study.data_of(study.reference), held_out=raced)
 
 
 def _is_edited(study: Study) -> bool:

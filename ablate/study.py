@@ -45,6 +45,22 @@ class Slot:
     when: tuple[tuple[str, frozenset[str]], ...] = ()
     without: Choice | None = None
 
+    @property
+    def values(self) -> tuple[float, ...] | None:
+        """The number that each choice stands for, where they differ in one number alone: its value, or an option."""
+        numbers: list[dict[str, Value]] = [
+            {"": choice.name} if not choice.options else {"name": choice.name, **dict(choice.options)}
+            for choice in self.choices
+        ]
+        varied = {
+            key for one in numbers for key in one.keys() | numbers[0].keys() if one.get(key) != numbers[0].get(key)
+        }
+        found = [number[key] for number in numbers for key in varied if key in number]
+        fits = len(varied) == 1 and len(found) == len(numbers)
+        if not fits or any(isinstance(value, bool) or not isinstance(value, int | float) for value in found):
+            return None
+        return tuple(float(value) for value in found if isinstance(value, int | float))
+
     def exists(self, choices: Mapping[str, Choice]) -> bool:
         """Tell whether the slot exists beside these choices."""
         return all(parent in choices and choices[parent].label in labels for parent, labels in self.when)
@@ -253,6 +269,11 @@ class Study:
     notes: str = ""
     path: str = ""
     text: str = ""
+
+    @property
+    def selects(self) -> bool:
+        """Whether settings are chosen by their scores."""
+        return self.design.search is not None or (self.adaptive is not None and self.adaptive.until == "best")
 
     @property
     def reference(self) -> Setting:

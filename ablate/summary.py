@@ -2,11 +2,11 @@
 
 import importlib
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ablate.errors import StoreError
 from ablate.place import Place
@@ -28,17 +28,25 @@ class Summary:
     """All runs of a study, one row each, and the comparison of its settings.
 
     Attributes:
+        table: the comparison of settings; of a fractional design, where settings have no seeds in common, the slots.
+        effects: what each slot does over all settings, where several slots vary together.
         found: what a search has found, in sentences; None for a design.
         searched: the runs that a search chose by, one row each; None for a design.
     """
 
     frame: "pd.DataFrame"
     table: "Table"
+    effects: "Table | None" = None
     found: str | None = None
     searched: "pd.DataFrame | None" = None
 
+    @property
+    def tables(self) -> "list[Table]":
+        """The table, and that of the slots if there is one."""
+        return [self.table, *([self.effects] if self.effects else [])]
+
     def __str__(self) -> str:
-        return "\n".join([self.table.to_text(), *([self.found] if self.found else [])])
+        return "\n".join([*(table.to_text() for table in self.tables), *([self.found] if self.found else [])])
 
     def __repr__(self) -> str:
         return str(self)
@@ -57,6 +65,9 @@ class Summary:
             "comparison.md": self.table.to_markdown(),
             "comparison.tex": latex.render(self.table),
         }
+        if self.effects is not None:
+            contents |= {"effects.csv": self.effects.frame.to_csv(), "effects.md": self.effects.to_markdown()}
+            contents |= {"effects.tex": latex.render(self.effects)}
         if self.searched is not None:
             contents |= {"search.csv": self.searched.to_csv(index=False), "search.txt": self.found or ""}
         return [write(folder / name, content) for name, content in contents.items()]
@@ -99,18 +110,21 @@ def run(
     return outcome, None if is_empty else result
 
 
-def summarise(place: Place, name: str) -> Summary:
+def summarise(place: Place, name: str, *, correction: Literal["holm", "dunnett"] = "holm") -> Summary:
     """Read the runs of a study and compare its settings.
+
+    Args:
+        place: where the records are.
+        name: of the study.
+        correction: how p-values are corrected for the number of comparisons.
 
     Raises:
         StoreError: if there is no such study, naming the nearest.
     """
-    from reports.tables import Metric, comparison_table  # noqa: PLC0415  # pandas and scipy take a second
-
     records = _records(place, name)
     planned = records.plan()
     frame, n_stale = records.frame()
-    notes = []
+    notes = list(planned["remarks"])
     if n_stale:
         notes.append(
             f"{n_stale} earlier run{'s are' if n_stale > 1 else ' is'} left out: what they did is not what the study "
@@ -118,7 +132,42 @@ def summarise(place: Place, name: str) -> Summary:
         )
     if any(slot.startswith("data.") for slot in planned["slots"]):
         notes.append("Settings that differ in data.* may be tested on different images: see the data set.")
-    table = comparison_table(
+    if planned["design"] == "fractional":
+        return Summary(frame, _effects(planned, frame, planned["settings"]))
+    table = _comparison(planned, frame, notes, correction)
+    if planned["search"]:
+        found, searched = _searched(records)
+        held_out = "" if planned["select"] == "test" else "Scored on the held-out part, by which the search chose."
+        effects = _effects(planned, searched, planned["selected"], scored_on=held_out)
+        return Summary(frame, table, effects, found, searched)
+    several = planned["design"] in ("factorial", "list") and len(_varied(planned, planned["settings"])) > 1
+    return Summary(frame, table, _effects(planned, frame, planned["settings"]) if several else None)
+
+
+def _marks(planned: Mapping[str, Any]) -> list[str]:
+    """Return what must stand beside every number of a study."""
+    mark = (
+        "Selected on the test part, as the study asks for (select: test): these scores are of the images that the "
+        "settings were chosen by, and too good."
+    )
+    return [mark] if planned["selects"] and planned["select"] == "test" else []
+
+
+def _comparison(
+    planned: Mapping[str, Any], frame: "pd.DataFrame", notes: list[str], correction: Literal["holm", "dunnett"]
+) -> "Table":
+    from reports.tables import Metric, comparison_table  # noqa: PLC0415  # pandas and scipy take a second
+
+    seeds: dict[str, list[int]] = {label: [] for label in planned["settings"]}
+    for label, seed, _ in planned["trials"]:
+        seeds[label].append(seed)
+    adaptive = planned["adaptive"]
+    rule: dict[str, Any] = {}
+    if adaptive:
+        from reports.sequential import Looks  # noqa: PLC0415  # as above
+
+        rule = {"looks": Looks(adaptive["first"], adaptive["last"]), "until": adaptive["until"]}
+    return comparison_table(
         frame,
         study=planned["study"],
         question=planned["question"],
@@ -130,12 +179,45 @@ def summarise(place: Place, name: str) -> Summary:
         secondary=[Metric(**metric) for metric in planned["metrics"]],
         estimand=planned["estimand"],
         practical=planned["practical"],
-        planned_seeds=planned["seeds"],
+        planned_seeds=seeds,
+        calibration=[(first, second) for first, second in planned["calibration"]],
+        correction=correction,
+        scored_on=planned["split"],
+        marks=_marks(planned),
         notes=notes,
+        **rule,
     )
-    if not planned["search"]:
-        return Summary(frame, table)
-    return Summary(frame, table, *_searched(records))
+
+
+def _effects(
+    planned: Mapping[str, Any], frame: "pd.DataFrame", settings: Mapping[str, Mapping[str, str]], *, scored_on: str = ""
+) -> "Table":
+    from reports.effects import slot_effects  # noqa: PLC0415  # pandas and scipy take a second
+
+    from reports.factors import Factor  # noqa: PLC0415  # as above
+    from reports.tables import Metric, effects_table  # noqa: PLC0415  # as above
+
+    factors = [
+        Factor(
+            one["name"], tuple(one["levels"]), one["reference"],
+            tuple((parent, frozenset(labels)) for parent, labels in one["when"].items()),
+            tuple(one["values"]) if one["values"] else None,
+        )
+        for one in planned["factors"]
+    ]  # fmt: skip
+    metric = Metric(**planned["metric"])
+    effects = slot_effects(
+        frame, factors=factors, metric=metric.name, settings=settings, higher_is_better=metric.higher_is_better
+    )
+    return effects_table(
+        effects, study=f"{planned['study']}, slots", question=planned["question"], metric=metric,
+        scored_on=scored_on or planned["split"], marks=_marks(planned),
+    )  # fmt: skip
+
+
+def _varied(planned: Mapping[str, Any], settings: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return the slots that differ between settings."""
+    return [slot for slot in planned["slots"] if len({choices.get(slot) for choices in settings.values()}) > 1]
 
 
 def _searched(records: "Records") -> "tuple[str, pd.DataFrame]":
@@ -145,15 +227,16 @@ def _searched(records: "Records") -> "tuple[str, pd.DataFrame]":
     runs = records.frame(selection=True)[0]
     states = runs["state"].value_counts()
     counts = ", ".join(f"{states.get(state, 0)} {state}" for state in ("complete", "pruned", "failed"))
+    part = "a held-out fifth of the training images" if study.select == "held-out" else "the test part"
     said = (
         f"Search: {runs['setting'].nunique()} settings proposed by {rule.sampler if rule else '?'} on "
-        f"{len(study.seeds)} seeds ({counts} runs). They were scored on a held-out fifth of the training images, and "
-        "their scores are no result: the table above holds fresh seeds, the whole training part and the test part."
+        f"{len(study.seeds)} seeds ({counts} runs). They were scored on {part}, and "
+        "their scores are no result: the first table holds fresh seeds, the whole training part and the test part."
     )
     lines = textwrap.wrap(said, 95)
     front = search.front()
     if front and rule is not None:
-        lines.append(f"{'Pareto front' if len(rule.objectives) > 1 else 'Best'} on the held-out part:")
+        lines.append(f"{'Pareto front' if len(rule.objectives) > 1 else 'Best'} there:")
         lines += [
             f"  {setting.label}: {', '.join(f'{name} {value:.4g}' for name, value in values.items())}"
             for setting, values in front
@@ -172,13 +255,14 @@ def _refilled(records: "Records") -> "tuple[Study, Search]":
     from ablate.selection import Earlier, Selection  # noqa: PLC0415  # Optuna takes half a second
 
     study = records.study()
+    held_out = study.select == "held-out"
     planned = {identity for _, _, identity in records.plan()["selection"]}
     trials: dict[tuple[Setting, int], Trial] = {}
     earlier = []
-    for one in records.selected(study.metric.name):
+    for one in records.selected(study.metric.name, held_out=held_out):
         setting = study.setting_of(one.params)
         if setting is not None and one.identity in planned:
-            trials[setting, one.seed] = Trial(setting, one.seed, one.identity, held_out=True)
+            trials[setting, one.seed] = Trial(setting, one.seed, one.identity, held_out=held_out)
             earlier.append(Earlier(trials[setting, one.seed], one.state, one.curves, one.cost, one.fell_behind))
     selection = Selection(
         study, trial_of=lambda setting, seed: trials.get((setting, seed), Trial(setting, seed, "")),
@@ -202,7 +286,7 @@ def export(place: Place, name: str, path: Path) -> None:
     listed = {identity for _, _, identity in planned["selection" if search else "trials"]}
     objectives = search.objectives if search else (study.metric.name,)
     attempts: dict[Setting, dict[int, Any]] = {}
-    for one in records.selected(study.metric.name, held_out=search is not None):
+    for one in records.selected(study.metric.name, held_out=study.selects and study.select == "held-out"):
         setting = study.setting_of(one.params)
         if setting is not None and one.identity in listed:
             seeds = attempts.setdefault(setting, {})
@@ -236,7 +320,8 @@ def status(place: Place, name: str) -> list[Count]:
     errors, planned = records.errors(), records.plan()
     trials = planned["trials"] + planned["selection"]
     complete = records.completed([identity for *_, identity in trials], share=planned["share"])
-    attempts = records.selected(planned["metric"]["name"]) if planned["search"] else []
+    held_out = planned["select"] == "held-out"
+    attempts = records.selected(planned["metric"]["name"], held_out=held_out) if planned["search"] else []
     stopped = {one.identity for one in attempts if one.state is RunState.PRUNED or one.fell_behind}
     behind = {label for label, _, identity in planned["selection"] if identity in stopped}
     counts = {label: Count(label) for label in (*planned["settings"], *planned["selected"])}

@@ -57,6 +57,12 @@ def inspect(job: Job) -> Inspection:
             problems.append(f"setting {setting.label!r} cannot be built: {error}")
     for settings in candidates.values():
         problems += _inert(job, settings) if len(settings) > 1 else ()
+    problems += [
+        f"calibration: {first!r} and {second!r} are not of one size ({costs[first].params:,} and "
+        f"{costs[second].params:,} parameters): they cannot compute the same function"
+        for first, second in job.plan.calibration
+        if {first, second} <= costs.keys() and costs[first].params != costs[second].params
+    ]
     if not _available(device(study)):
         problems.append(f"device: {study.device!r} is asked for, but torch {torch.__version__} finds no such device")
     return Inspection(tuple(problems), costs, hardware(study) if not problems else "")
@@ -72,6 +78,8 @@ def _inert(job: Job, settings: Sequence[Setting]) -> Iterator[str]:
         yield f"one of the settings {labels} fails on a batch of shape {(build.PROBE_BATCH, *shape)}: {error}"
         return
     for first, second in pairs:
+        if {(first, second), (second, first)} & set(job.plan.calibration):
+            continue  # meant
         yield (
             f"settings {first!r} and {second!r} compute the same network: an ablation that changes nothing; "
             "leave one of them out"

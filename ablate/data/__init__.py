@@ -13,7 +13,7 @@ from ablate.study import Choice
 from blocks import catalogue
 from blocks.catalogue import Entry
 
-__all__ = ["Images", "fingerprint", "forget", "load", "read_bytes", "standardised", "stratified"]
+__all__ = ["Images", "described", "fingerprint", "forget", "load", "read_bytes", "standardised", "stratified"]
 
 
 def load(choice: Choice, *, held_out: bool = False) -> Images:
@@ -32,6 +32,20 @@ def load(choice: Choice, *, held_out: bool = False) -> Images:
 def fingerprint(choice: Choice, *, held_out: bool = False) -> str:
     """Return the hash of a data set's arrays and split."""
     return load(choice, held_out=held_out).fingerprint
+
+
+def described(choice: Choice, *, held_out: bool = False) -> str:
+    """Say in a sentence what trains, what is scored, and how the two were told apart."""
+    images = load(choice, held_out=held_out)
+    split = catalogue.read("blocks", "ablate.data", "ablate.tasks").find("data", str(choice.name)).facts["split"]
+    given = ", ".join(f"{name}={value}" for name, value in choice.options if name != "path")
+    n_train, n_scored = len(images.train_targets), len(images.test_targets)
+    if held_out:
+        return (
+            f"Scored on a held-out fifth of the training images of {choice.name} ({given}): {n_train:,} images train, "
+            f"{n_scored:,} are scored; the test part is not touched."
+        )
+    return f"Scored on the test part of {choice.name} ({given}), {split}: {n_train:,} images train, {n_scored:,} are scored."
 
 
 def forget() -> None:

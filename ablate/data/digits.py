@@ -13,7 +13,7 @@ from ablate.errors import DataError
 from blocks.catalogue import register
 
 
-@register("data", "digits", task="classification")
+@register("data", "digits", task="classification", split="drawn at random, with an equal share of every class")
 def digits(*, train: int = 1000, split: int = 0) -> Images:
     """Load 1,797 grey 8×8 images of handwritten digits, 10 classes; the rest of the training images is the test part.
 

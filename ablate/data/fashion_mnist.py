@@ -21,7 +21,7 @@ FILES = {
 }
 
 
-@register("data", "fashion-mnist", task="classification")
+@register("data", "fashion-mnist", task="classification", split="its published parts")
 def fashion_mnist(*, path: str | None = None, train: int = 60000, split: int = 0) -> Images:
     """Load 60,000 + 10,000 grey 28×28 images of clothing, 10 classes, in their published split.
 

@@ -162,8 +162,7 @@ def _check_together(study: Study, document: Document, problems: Problems) -> Non
             problems.add(f"slots.{slot.name}.without", f"only leave-one-out leaves parts out; the design is {rule}")
     if study.adaptive and rule in ("search", "fractional"):
         problems.add("seeds", f"a {rule} decides itself what runs on which seed; give a number or a list")
-    selects = rule == "search" or (study.adaptive is not None and study.adaptive.until == "best")
-    if document.select is not None and not selects:
+    if document.select is not None and not study.selects:
         problems.add("select", "nothing selects here: only a search, or seeds until: best")
     if study.match and rule in ("search", "fractional"):
         problems.add("match", f"a {rule} varies what would be made equal: match the settings that it finds by a list")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ablate.design import Plan
 from ablate.spool import Entry
-from ablate.study import FELL_BEHIND, Run, RunState, Setting, Study, Trial
+from ablate.study import FELL_BEHIND, Run, RunState, Setting, Slot, Study, Trial
 from ablate.tracking.rows import HELD_OUT, PARTS, TORCH, Row
 
 STATUSES = {RunState.COMPLETE: "FINISHED", RunState.FAILED: "FAILED", RunState.RUNNING: "RUNNING"}
@@ -99,19 +99,31 @@ def reasons(row: Row, trial: Trial, study: Study) -> tuple[str, ...]:
     return tuple(found) or ("what decided its scores: its record does not say which part",)
 
 
-def planned(study: Study, plan: Plan, trials: Iterable[Trial], selection: Iterable[Trial]) -> dict[str, Any]:
+def planned(
+    study: Study, plan: Plan, trials: Iterable[Trial], selection: Iterable[Trial], split: str
+) -> dict[str, Any]:
     """Return what a report needs to know of a plan."""
     search = study.design.search
-    chosen = list(selection)
+    chosen, names = list(selection), [slot.name for slot in study.slots]
+    # Settings that were made equally large have a width of their own.
+    more = {name: None for setting in plan.settings for name, _ in setting.choices if name not in names}
     return {
         "study": study.name,
         "question": study.question,
         "notes": study.notes,
-        "slots": [slot.name for slot in study.slots],
+        "design": study.design.rule,
+        "slots": [*names, *more],
+        "factors": [_factor(slot) for slot in study.slots],
         "settings": _settings(plan.settings),
         "reference": plan.reference.label,
         "against": plan.against,
         "estimand": plan.estimand,
+        "calibration": plan.calibration,
+        "adaptive": {**asdict(study.adaptive), "last": len(study.seeds)} if study.adaptive else None,
+        "selects": study.selects,
+        "select": study.select,
+        "split": split,
+        "remarks": plan.remarks,
         "seeds": list(search.confirm_seeds if search else study.seeds),
         "metric": asdict(study.metric),
         "metrics": [asdict(metric) for metric in study.metrics],
@@ -121,6 +133,16 @@ def planned(study: Study, plan: Plan, trials: Iterable[Trial], selection: Iterab
         "search": asdict(search) if search else None,
         "selection": _listed(chosen),
         "selected": _settings(trial.setting for trial in chosen),
+    }
+
+
+def _factor(slot: Slot) -> dict[str, Any]:
+    return {
+        "name": slot.name,
+        "levels": [choice.label for choice in slot.choices],
+        "reference": slot.reference.label,
+        "when": {parent: sorted(labels) for parent, labels in slot.when},
+        "values": slot.values,
     }
 
 

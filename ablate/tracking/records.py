@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What an older ablate did not note.
-NO_SEARCH: dict[str, Any] = {"share": False, "search": None, "selection": [], "selected": {}}
+UNSAID: dict[str, Any] = {
+    "share": False, "search": None, "selection": [], "selected": {}, "design": "", "factors": [], "calibration": [],
+    "adaptive": None, "selects": False, "select": "held-out", "split": "", "remarks": [],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,11 @@ class Records:
         return epochs
 
     @speaking
-    def planned(self, study: Study, plan: Plan, trials: Iterable[Trial], selection: Iterable[Trial] = ()) -> None:
-        """Note what is planned, in place of what was; what a search tries in `selection`."""
-        content = entries.planned(study, plan, trials, selection)
+    def planned(
+        self, study: Study, plan: Plan, trials: Iterable[Trial], selection: Iterable[Trial] = (), *, split: str = ""
+    ) -> None:
+        """Note what is planned, in place of what was; what a search tries in `selection`, on which data in `split`."""
+        content = entries.planned(study, plan, trials, selection, split)
         self._ledger.put(self._ledger.begun(), "plan.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
 
     @speaking
@@ -157,7 +162,7 @@ class Records:
     def plan(self) -> dict[str, Any]:
         """Return what was planned when the study was last run."""
         planned: dict[str, Any] = json.loads(self._ledger.get(self._ledger.begun(), "plan.json"))
-        return NO_SEARCH | planned  # what an older ablate planned says less
+        return UNSAID | planned  # what an older ablate planned says less
 
     @speaking
     def study(self) -> Study:
