@@ -19,6 +19,7 @@ BREAKS = {
     "optuna in search alone": ("ablate/runner.py", "import optuna"),
     "mlflow in tracking alone": ("ablate/runner.py", "import mlflow"),
     "joblib in pool alone": ("ablate/worker.py", "import joblib"),
+    "pyDOE3 in fractional alone": ("ablate/design.py", "import pyDOE3"),
     "click and rich in cli alone": ("ablate/display.py", "import rich"),
     "pydantic and yaml in config alone": ("ablate/study.py", "import yaml"),
     "torch only where networks are": ("ablate/runner.py", "import torch"),

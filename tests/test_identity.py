@@ -384,3 +384,21 @@ def test_a_set_that_a_training_function_reads_has_one_identity_in_every_process(
     }  # fmt: skip
 
     assert len(said) == 1
+
+
+def test_the_twin_of_a_setting_is_another_trial_and_leaves_the_others_what_they_were():
+    with_twin = identities(TEXT + "calibration: [[reference, control]]\n")
+
+    assert with_twin["control", 0] not in HERE.values()
+    assert {key: with_twin[key] for key in HERE} == HERE
+
+
+def test_held_out_trials_of_a_plan_differ_from_those_on_the_test_part():
+    study = config.parse_study(TEXT, path=Path("s.yml"))
+    known = identity.Identities(study, design.plan(study), lambda choice, held_out=False: f"data {held_out}", None)
+    tested, held = (
+        identity.planned(study, design.plan(study), known, study.seeds, held_out=held_out) for held_out in (False, True)
+    )
+
+    assert all(trial.held_out for trial in held)
+    assert not {trial.identity for trial in tested} & {trial.identity for trial in held}

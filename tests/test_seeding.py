@@ -244,3 +244,11 @@ def test_purposes_and_seeds_have_streams_of_their_own():
     assert seeding.derive(0, "order", 1) == 1332101017241992705  # a record of runs outlives a version of Python
     draws = [torch.rand(3, generator=seeding.generator(*stream)) for stream in streams[:2]]
     assert not torch.equal(*draws)
+
+
+def test_a_twin_starts_from_weights_of_its_own_and_the_same_ones_every_time():
+    build = resnet()
+    plain, twin, again = (tensors(initialise([build], 3, salt=salt)) for salt in ("", "control", "control"))
+
+    assert any(not torch.equal(tensor, twin[name]) for name, tensor in plain.items())
+    assert all(torch.equal(twin[name], again[name]) for name in twin)

@@ -72,3 +72,18 @@ def test_the_nouns_need_the_standard_library_only():
     )
 
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("choices", "values"),
+    [
+        ([Choice(3), Choice(5.5)], (3.0, 5.5)),
+        ([Choice("group", (("groups", 2), ("eps", 1.0))), Choice("group", (("groups", 4), ("eps", 1.0)))], (2.0, 4.0)),
+        ([Choice("batch"), Choice("group", (("groups", 4),))], None),
+        ([Choice("group", (("groups", 2), ("eps", 1.0))), Choice("group", (("groups", 4), ("eps", 2.0)))], None),
+        ([Choice("batch"), Choice("layer")], None),
+        ([Choice(False), Choice(True)], None),
+    ],
+)
+def test_choices_have_numbers_where_they_differ_in_one_number_alone(choices, values):
+    assert Slot("slot", tuple(choices), choices[0]).values == values

@@ -93,3 +93,16 @@ def test_a_data_set_is_decoded_once():
 def test_a_split_that_cannot_be_is_refused(options, said):
     with pytest.raises(DataError, match=said):
         digits(**options)
+
+
+def test_what_trains_and_what_is_scored_is_said_in_a_sentence():
+    choice = Choice("digits", (("train", 300), ("split", 0)))
+
+    assert data.described(choice) == (
+        "Scored on the test part of digits (train=300, split=0), drawn at random, with an equal share of every class: "
+        "300 images train, 1,497 are scored."
+    )
+    assert data.described(choice, held_out=True) == (
+        "Scored on a held-out fifth of the training images of digits (train=300, split=0): 240 images train, 60 are "
+        "scored; the test part is not touched."
+    )
