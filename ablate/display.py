@@ -124,16 +124,19 @@ def ahead(study: Study, forecast: "Forecast", workers: int) -> Iterator[str]:
     recipe = (f"{k} {v}" for k, v in vars(study.recipe).items() if v is not None and f"recipe.{k}" not in given)
     yield f"Recipe: {', '.join(recipe)}."
     yield f"Design {study.design.rule}: {forecast.plan.estimand}."
-    rows = [("setting", "compared with", "parameters", "MACs", "s/trial", "waiting")]
+    rows = [("setting", "compared with", "parameters", "MACs", "activations", "s/trial", "waiting")]
     for setting in forecast.plan.settings:
         cost = forecast.costs[setting.label]
+        low, high = forecast.networks[setting.label].scale
         waiting = sum(trial.setting == setting for trial in forecast.waiting)
         rows.append(
             (setting.label, forecast.plan.against.get(setting.label, "(reference)"), f"{cost.params:,}",
-             f"{cost.macs:,}", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{_n_seeds(study, forecast, setting)}")
+             f"{cost.macs:,}", f"{low:.2g} to {high:.2g}", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{_n_seeds(study, forecast, setting)}")
         )  # fmt: skip
     yield f"\n{columns(rows)}\n"
+    yield "Activations: the smallest and the largest root mean square of a layer's output with initial weights."
     yield from forecast.plan.remarks
+    yield from (note for network in forecast.networks.values() for note in network.notes)
     with_workers = f"with {workers} {'worker' if workers == 1 else 'workers'}, by a timed probe"
     time = f"about {duration(60 * forecast.minutes(workers))} {with_workers}"
     search = study.design.search

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ablate import data, design, identity
 from ablate.crew import built_first, crew
 from ablate.errors import StoreError
-from ablate.job import Job
+from ablate.job import Examination, Job
 from ablate.study import Cost, Study, Trial
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Forecast:
 
     Attributes:
         plan: the settings that were built; of a search the reference and its neighbours.
+        networks: what each does as it starts.
         n_searched: trials that a search chooses by, and at most so many that confirm; 0 for a design.
         estimable: what the settings can tell apart, in sentences; of a search nothing.
         sensitivity: how small an effect shows, in a sentence; of a search nothing.
@@ -37,6 +38,7 @@ class Forecast:
     trials: tuple[Trial, ...]
     costs: Mapping[str, Cost]
     seconds: Mapping[str, float]
+    networks: Mapping[str, Examination]
     complete: frozenset[str]
     n_searched: int = 0
     estimable: Sequence[str] = ()
@@ -83,13 +85,14 @@ def forecast(study: Study, place: "Place", *, sd: float | None = None) -> Foreca
             stale = records.stale(study, trials)
         found = inspection()
         seconds = {setting.label: lane.ask("probe", job, setting) for setting in job.plan.settings}
+        networks = lane.ask("examine", job, job.plan.settings)
     search = study.design.search
     if search:
         n = search.settings * len(study.seeds) + (search.top + 1) * len(search.confirm_seeds)
-        return Forecast(job.plan, trials, found.costs, seconds, frozenset(complete), n, stale=stale)
+        return Forecast(job.plan, trials, found.costs, seconds, networks, frozenset(complete), n, stale=stale)
     found_so_far = _scatter(records, job.plan, study) if records and sd is None else None
     return Forecast(
-        job.plan, trials, found.costs, seconds, frozenset(complete), estimable=_estimable(study, job.plan),
+        job.plan, trials, found.costs, seconds, networks, frozenset(complete), estimable=_estimable(study, job.plan),
         sensitivity=_sensitivity(study, job.plan, sd, found_so_far), stale=stale,
     )  # fmt: skip
 

@@ -37,3 +37,18 @@ class Inspection:
     problems: tuple[str, ...]
     costs: Mapping[str, Cost]
     hardware: str
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a setting's network does as it starts that its scores would not tell.
+
+    Attributes:
+        notes: what a reader should know, one sentence each; none if there is nothing.
+        scale: the smallest and the largest root mean square among the outputs of its layers.
+        logits: that of its answers.
+    """
+
+    notes: tuple[str, ...]
+    scale: tuple[float, float]
+    logits: float

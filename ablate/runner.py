@@ -230,6 +230,7 @@ class _Call:
         records.begin(self._study)
         self._note_plan(records)
         self._measure_latencies(records)  # those that an earlier call could not come to
+        self._examine(records)
         records.end()
         self._tidy()
         return self._outcome
@@ -272,6 +273,7 @@ class _Call:
         self._note_growth(records)
         if not outcome.is_stopped:
             self._measure_latencies(records)
+            self._examine(records)
             if not outcome.failed:
                 self._tidy()
         outcome.is_edited = _is_edited(self._study)
@@ -341,6 +343,14 @@ class _Call:
             with self._stops.waiting():
                 measured = self._lanes[0].ask("latencies", self._job, settings)
         records.note_latencies({**known, **measured}, wanted)
+
+    def _examine(self, records: "Records") -> None:
+        """Look at the networks of settings that have not been looked at: the report says what is odd about them."""
+        _, runs = records.networks()
+        settings = [setting for setting in self._course.plan.settings if setting.label in runs]
+        if settings:
+            with self._stops.waiting():
+                records.note_networks(self._lanes[-1].ask("examine", self._job, settings), runs)
 
     def _tidy(self) -> None:
         """Remove what unfinished trials went on from: there are none any more."""

@@ -124,7 +124,7 @@ def summarise(place: Place, name: str, *, correction: Literal["holm", "dunnett"]
     records = _records(place, name)
     planned = records.plan()
     frame, n_stale = records.frame()
-    notes = list(planned["remarks"])
+    notes = [*planned["remarks"], *(note for one in records.networks()[0].values() for note in one["notes"])]
     if n_stale:
         notes.append(
             f"{n_stale} earlier run{'s are' if n_stale > 1 else ' is'} left out: what they did is not what the study "

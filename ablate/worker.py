@@ -13,15 +13,18 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from ablate import build, cost, data
+from ablate import audit, build, cost, data, matching
 from ablate.attempt import advance, device, network, note, samples, start, starting_network, training
+from ablate.design import Plan
 from ablate.errors import AblateError
-from ablate.job import Inspection, Job
+from ablate.job import Examination, Inspection, Job
 from ablate.study import Cost, Setting, Study, Trial
 from ablate.tasks.classification import Samples
 from ablate.train import train
 
-__all__ = ["advance", "inspect", "latencies", "prepare", "probe", "smoke"]
+__all__ = ["advance", "examine", "inspect", "latencies", "matched", "prepare", "probe", "smoke"]
+
+EXAMINED_IMAGES = 4
 
 
 def _available(where: torch.device) -> bool:
@@ -84,6 +87,38 @@ def _inert(job: Job, settings: Sequence[Setting]) -> Iterator[str]:
             f"settings {first!r} and {second!r} compute the same network: an ablation that changes nothing; "
             "leave one of them out"
         )
+
+
+def matched(job: Job) -> Plan:
+    """Return the plan with its settings as large as the reference, beside themselves as they are where asked."""
+    start()
+    study, plan = job.study, job.plan
+    images = data.load(study.data_of(plan.reference))
+    found = matching.match(
+        study, plan, in_channels=images.shape[0], n_classes=images.n_classes, shape=images.shape
+    )  # fmt: skip
+    settings: list[Setting] = []
+    against = dict(plan.against)
+    for setting in plan.settings:
+        one = found[setting.label].setting if setting.label in found else setting
+        if study.match and study.match.show == "both" and one != setting:
+            one = replace(one, label=f"{setting.label}, matched")
+            against[one.label] = against[setting.label]
+            settings.append(setting)
+        settings.append(one)
+    remarks = tuple(matching.sentences(found, study.match.by)) if study.match else ()
+    return replace(plan, settings=tuple(settings), against=against, remarks=(*plan.remarks, *remarks))
+
+
+def examine(job: Job, settings: Iterable[Setting]) -> dict[str, Examination]:
+    """Look at the network of each setting as it starts, on a few training images, by label."""
+    start()
+    found = {}
+    for setting in settings:
+        images = samples(job, setting).train_inputs[:EXAMINED_IMAGES]
+        one = audit.audit(starting_network(job, setting, job.study.seeds[0]), images)
+        found[setting.label] = Examination(tuple(audit.notes(setting.label, one)), one.scale, one.logits)
+    return found
 
 
 def prepare(job: Job) -> None:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from mlflow.entities import RunTag
 from ablate.config import parse_study
 from ablate.design import Plan
 from ablate.errors import StoreError
+from ablate.job import Examination
 from ablate.place import Place
 from ablate.spool import Entry
 from ablate.study import Cost, Run, RunState, Study, Trial
@@ -20,7 +21,7 @@ from ablate.tracking import entries
 from ablate.tracking.adoption import adopt
 from ablate.tracking.frame import COSTS, frame_of
 from ablate.tracking.ledger import FORMAT, Ledger
-from ablate.tracking.rows import HELD_OUT, Row, Wanted
+from ablate.tracking.rows import HELD_OUT, NETWORK, Row, Wanted
 from ablate.tracking.store import Store, said, settle, speaking
 from blocks.catalogue import unknown
 
@@ -279,6 +280,26 @@ class Records:
         for label, run_ids in runs.items():
             for run_id in run_ids:
                 self._client.log_metric(run_id, "latency_ms", milliseconds[label], now, 0, synchronous=True)
+
+    @speaking
+    def networks(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """Return what was found in the networks of planned settings, and a run of those not looked at, by label."""
+        planned = self.plan()
+        labels = {identity: label for label, _, identity in planned["trials"]}
+        known: dict[str, dict[str, Any]] = {}
+        lacking: dict[str, str] = {}
+        for identity, row in self._counting(labels, share=planned["share"]).items():
+            if NETWORK in row.tags:
+                known[labels[identity]] = json.loads(row.tags[NETWORK])
+            else:
+                lacking.setdefault(labels[identity], row.run_id)
+        return known, {label: run_id for label, run_id in lacking.items() if label not in known}
+
+    @speaking
+    def note_networks(self, found: Mapping[str, Examination], runs: Mapping[str, str]) -> None:
+        """Write what was found in networks to a run of each setting, both by label."""
+        for label, run_id in runs.items():
+            self._client.set_tag(run_id, NETWORK, json.dumps(asdict(found[label])), synchronous=True)
 
     @speaking
     def errors(self) -> dict[str, str]:

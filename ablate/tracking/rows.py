@@ -19,13 +19,14 @@ STATES = {
     "FINISHED": RunState.COMPLETE, "FAILED": RunState.FAILED, "KILLED": RunState.KILLED, "RUNNING": RunState.RUNNING,
     "SCHEDULED": RunState.RUNNING,
 }  # fmt: skip
+PARTS = "ablate.parts"
+HELD_OUT = "ablate.held-out"
+NETWORK = "ablate.network"  # what was found when the network that starts was looked at, as JSON
 # The tags that are read of every run; PARTS, which is long, only where it is asked for.
 KEYS = (
     "ablate.kind", "ablate.identity", "ablate.torch", "ablate.setting", "ablate.attempt", "ablate.error", "ablate.state",
-    "ablate.held-out",
+    "ablate.fell-behind", HELD_OUT, NETWORK,
 )  # fmt: skip
-PARTS = "ablate.parts"
-HELD_OUT = "ablate.held-out"
 TORCH = torch_version()  # asked once: it takes as long as reading a hundred runs
 CHUNK = 500  # runs a query: databases limit how many values one may name
 
