@@ -136,7 +136,7 @@ def nearest(start: Sized, target: int, size: Callable[[Widths], int | None]) -> 
 
     First all stages are scaled by one factor, to the last step on the side of the start and the first beyond the target.
     Then every stage takes any width between its two there, or a small step outside, in steps that can be built. Among
-    gaps of less than a tenth of a percent, and others as alike, the most even change wins.
+    gaps that are alike the most even change wins.
 
     Args:
         start: the width of each stage as they are, and their size.

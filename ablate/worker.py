@@ -97,15 +97,23 @@ def matched(job: Job) -> Plan:
     found = matching.match(
         study, plan, in_channels=images.shape[0], n_classes=images.n_classes, shape=images.shape
     )  # fmt: skip
+    both = study.match is not None and study.match.show == "both"
+    firsts = {} if both else {second: first for first, second in plan.calibration}
     settings: list[Setting] = []
     against = dict(plan.against)
     for setting in plan.settings:
-        one = found[setting.label].setting if setting.label in found else setting
-        if study.match and study.match.show == "both" and one != setting:
-            one = replace(one, label=f"{setting.label}, matched")
-            against[one.label] = against[setting.label]
+        # The twin of a setting stays its twin.
+        of = firsts.get(setting.label, setting.label)
+        if of in found and not (setting.salt and both):
+            width = [choice for choice in found[of].setting.choices if choice[0] not in setting]
+            one = replace(setting, choices=(*setting.choices, *width))
+            if both and width:
+                one = replace(one, label=f"{setting.label}, matched")
+                against[one.label] = against[setting.label]
+                settings.append(setting)
+            settings.append(one)
+        else:
             settings.append(setting)
-        settings.append(one)
     remarks = tuple(matching.sentences(found, study.match.by)) if study.match else ()
     return replace(plan, settings=tuple(settings), against=against, remarks=(*plan.remarks, *remarks))
 

@@ -3,7 +3,7 @@
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from blocks.catalogue.errors import CatalogueError, nearest
@@ -20,6 +20,7 @@ class Option:
         types: the types that fit: int, float, bool, str, none; of the items if `is_list` (then none is the list's).
         allowed: the only values that fit, if the annotation is `Literal`.
         is_list: whether the option takes a list.
+        or_one: whether a single item fits in place of the list.
         default: the value where none is given; None too if the option is required.
         required: whether there is no default.
     """
@@ -30,6 +31,7 @@ class Option:
     is_list: bool = False
     default: Any = None
     required: bool = False
+    or_one: bool = False
 
     def check(self, value: object) -> str | None:
         """Return what is wrong with a value, None if it fits."""
@@ -38,6 +40,8 @@ class Option:
         if value is None and "none" in self.types:
             return None
         if not isinstance(value, list | tuple):
+            if self.or_one:
+                return None if self._fits(value) else f"expected {self._expected()} or a list, not {value!r}"
             return f"expected a list of {self._expected()}, not {value!r}"
         wrong = [item for item in value if item is None or not self._fits(item)]
         return (
@@ -75,6 +79,7 @@ class _Annotation:
     types: tuple[str, ...] = ()
     allowed: tuple[Any, ...] | None = None
     is_list: bool = False
+    or_one: bool = False
 
 
 class _NotUnderstoodError(Exception):
@@ -139,7 +144,7 @@ def _option(argument: ast.arg, default: ast.expr | None) -> Option:
     if argument.annotation is None:
         raise _NotUnderstoodError("it has no annotation")
     read = _annotation(argument.annotation)
-    option = Option(argument.arg, read.types, read.allowed, read.is_list, required=default is None)
+    option = Option(argument.arg, **vars(read), required=default is None)
     if default is None:
         return option
     try:
@@ -148,7 +153,7 @@ def _option(argument: ast.arg, default: ast.expr | None) -> Option:
         raise _NotUnderstoodError(f"default {ast.unparse(default)!r} is not a literal") from None
     if wrong := option.check(value):
         raise _NotUnderstoodError(f"default does not fit: {wrong}")
-    return Option(argument.arg, read.types, read.allowed, read.is_list, value)
+    return replace(option, default=value)
 
 
 def _annotation(node: ast.expr) -> _Annotation:
@@ -176,11 +181,13 @@ def _literal(items: list[ast.expr]) -> _Annotation:
 
 
 def _union(left: _Annotation, right: _Annotation, text: str) -> _Annotation:
-    """Join two alternatives; lists and literals join only with None."""
+    """Join two alternatives; literals join only with None, a list with its item too: one, or one for each."""
     for one, other in ((left, right), (right, left)):
         if other.types == ("none",):
             allowed = None if one.allowed is None or one.is_list else (*one.allowed, None)
-            return _Annotation((*one.types, "none"), allowed, one.is_list)
+            return replace(one, types=(*one.types, "none"), allowed=allowed)
+    if left.is_list != right.is_list and left.types == right.types and not (left.allowed or right.allowed):
+        return _Annotation(left.types, is_list=True, or_one=True)
     if left.is_list or right.is_list or left.allowed or right.allowed:
         raise _NotUnderstoodError(f"annotation {text!r} mixes kinds that a study cannot tell apart")
     return _Annotation((*left.types, *right.types))

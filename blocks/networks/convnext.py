@@ -12,6 +12,7 @@ from blocks.convolution.depthwise import DepthwiseConvolution
 from blocks.downsampling.strided import Strided
 from blocks.mlp.perceptron import MLP
 from blocks.networks.patches import PatchConvolution, patch_stages
+from blocks.networks.widths import stage_widths
 from blocks.normalization.layer import LayerNorm
 from blocks.pooling import AveragePooling
 from blocks.slots import MakeConv, MakeDownsample, MakeMLP, MakeModule, MakePooling
@@ -41,7 +42,8 @@ class ConvNeXt(nn.Module):
         in_channels: 1 for grey images, 3 for colour.
         n_classes: the number of classes.
         depths: the number of blocks of each stage.
-        width: channels of the first stage; each further stage doubles them and halves the map.
+        width: channels of the first stage; each further stage doubles them and halves the map. A list gives those of
+            each stage; the stem has those of the first.
         patch: side of the patches that the stem makes pixels of.
         kernel: side of the blocks' convolutions, odd.
         layer_scale: where the learned factors start, one for each channel of a block's branch; none for no factors.
@@ -55,7 +57,7 @@ class ConvNeXt(nn.Module):
         pooling: makes one vector of the map.
 
     Raises:
-        ValueError: if a number is too small, or there is no stage.
+        ValueError: if a number is too small, there is no stage, or `width` has not one number for each.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class ConvNeXt(nn.Module):
         n_classes: int,
         *,
         depths: tuple[int, ...] = (2, 2, 2),
-        width: int = 32,
+        width: int | tuple[int, ...] = 32,
         patch: int = 2,
         kernel: int = 7,
         layer_scale: float | None = 1e-6,
@@ -78,10 +80,9 @@ class ConvNeXt(nn.Module):
     ) -> None:
         super().__init__()
         require_depths("convnext", depths)
-        require_at_least("convnext", "width", width, 1)
         require_at_least("convnext", "patch", patch, 1)
-        widths = [width * 2**i for i in range(len(depths))]
-        self.stem = nn.Sequential(OrderedDict(conv=_patches(in_channels, width, patch), norm=norm(width)))
+        self.widths = widths = stage_widths("convnext", width, len(depths))
+        self.stem = nn.Sequential(OrderedDict(conv=_patches(in_channels, widths[0], patch), norm=norm(widths[0])))
 
         def block(channels: int, _: int) -> ConvNeXtBlock:
             scale = nn.Identity() if layer_scale is None else LayerScale(channels, layer_scale)

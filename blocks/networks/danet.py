@@ -31,7 +31,7 @@ class DANet(nn.Module):
         in_channels: 1 for grey images, 3 for colour.
         n_classes: the number of classes.
         depth: of the residual network.
-        width: of its first stage, by default 16 for cifar and 64 for imagenet.
+        width: of its first stage, by default 16 for cifar and 64 for imagenet, or a list with that of each stage.
         family: which residual networks.
         stages: their number, only for cifar, by default 3.
         stem: the first layers, by default those of the family.
@@ -52,7 +52,7 @@ class DANet(nn.Module):
         n_classes: int,
         *,
         depth: int = 20,
-        width: int | None = None,
+        width: int | tuple[int, ...] | None = None,
         family: Literal["cifar", "imagenet"] = "cifar",
         stages: int | None = None,
         stem: Literal["small", "imagenet"] | None = None,
@@ -75,6 +75,7 @@ class DANet(nn.Module):
             norm=norm,
             activation=activation,
         )
+        self.widths = resnet.widths
         self.stem = resnet.stem
         self.stages = resnet.stages
         self.segment = DANetHead(

@@ -9,6 +9,7 @@ from blocks.absence import Nothing
 from blocks.activation import ReLU
 from blocks.catalogue import register
 from blocks.downsampling.pooled import MaxPool
+from blocks.networks.widths import one_for_each
 from blocks.slots import MakeDownsample, MakeModule
 
 SIDE = 32  # what three 5×5 convolutions and two halvings make one pixel of
@@ -37,13 +38,14 @@ class LeNet(nn.Module):
     Args:
         in_channels: 1 for grey images, 3 for colour.
         n_classes: the number of classes.
+        width: maps of the three convolutions, then units of the dense layer.
         attention: acts on the second convolution's 16 maps after their activation, before they are halved.
         norm: follows the first two convolutions, which keep their biases.
         activation: follows every layer but the last.
         downsample: halves the map after the activation; holds convolution, norm, activation and attention.
 
     Raises:
-        ValueError: from `forward`, if a side is less than 28.
+        ValueError: if `width` has not four numbers of 1 or more, or from `forward`, if a side is less than 28.
     """
 
     def __init__(
@@ -51,12 +53,15 @@ class LeNet(nn.Module):
         in_channels: int,
         n_classes: int,
         *,
+        width: tuple[int, ...] = (6, 16, 120, 84),
         attention: MakeModule = Nothing,
         norm: MakeModule = Nothing,
         activation: MakeModule = ReLU,
         downsample: MakeDownsample = MaxPool,
     ) -> None:
         super().__init__()
+        self.widths = one_for_each("lenet", "width", width, 4)
+        maps1, maps2, maps3, units = self.widths
 
         def first(in_channels: int, out_channels: int, stride: int) -> nn.Module:
             return nn.Sequential(
@@ -72,13 +77,16 @@ class LeNet(nn.Module):
             layers.add_module("attention", attention(out_channels))
             return layers
 
-        self.stages = nn.Sequential(downsample(in_channels, 6, first), downsample(6, 16, second))
+        self.stages = nn.Sequential(downsample(in_channels, maps1, first), downsample(maps1, maps2, second))
         self.dense = nn.Sequential(
             OrderedDict(
-                conv1=nn.Conv2d(16, 120, 5), act1=activation(120), conv2=nn.Conv2d(120, 84, 1), act2=activation(84)
+                conv1=nn.Conv2d(maps2, maps3, 5),
+                act1=activation(maps3),
+                conv2=nn.Conv2d(maps3, units, 1),
+                act2=activation(units),
             )
         )
-        self.head = nn.Linear(84, n_classes)
+        self.head = nn.Linear(units, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""

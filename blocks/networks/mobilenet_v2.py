@@ -14,6 +14,7 @@ from blocks.convolution.dense import DenseConvolution
 from blocks.convolution.depthwise import DepthwiseConvolution
 from blocks.downsampling.strided import Strided
 from blocks.networks.layers import conv_norm_act
+from blocks.networks.widths import one_for_each
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.shortcut.residual import IdentityShortcut
@@ -61,6 +62,8 @@ class MobileNetV2(nn.Module):
         in_channels: 1 for grey images, 3 for colour.
         n_classes: the number of classes.
         width: multiplies the channels of all layers.
+        widths: the channels of each stage, in place of those that `width` gives and not rounded; the stem and the last
+            1×1 convolution keep their own.
         depths: blocks of each stage, of 16, 24, 32, 64, 96, 160 and 320 channels; fewer numbers leave out last stages.
         expansion: hidden channels for each of a block's input.
         kernel: side of the blocks' convolutions, odd.
@@ -77,7 +80,8 @@ class MobileNetV2(nn.Module):
         pooling: makes one vector of the last map.
 
     Raises:
-        ValueError: if a number is too small, there are not 2 to 7 stages, or a word is not known.
+        ValueError: if a number is too small, there are not 2 to 7 stages, `widths` has not one number for each, or a word is
+            not known.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class MobileNetV2(nn.Module):
         n_classes: int,
         *,
         width: float = 0.25,
+        widths: tuple[int, ...] | None = None,
         depths: tuple[int, ...] = (1, 2, 3, 4, 3, 3, 1),
         expansion: int = 6,
         kernel: int = 3,
@@ -105,7 +110,8 @@ class MobileNetV2(nn.Module):
         require_known("mobilenet-v2", "stem", stem, STRIDES)
         require_known("mobilenet-v2", "position", position, POSITIONS)
         fillings = Fillings(expansion, kernel, position, attention, norm, activation, conv, mix, shortcut, downsample)
-        first, *widths = (_rounded(channels * width) for channels in (32, *WIDTHS[: len(depths)]))
+        first, *rounded = (_rounded(channels * width) for channels in (32, *WIDTHS[: len(depths)]))
+        self.widths = one_for_each("mobilenet-v2", "widths", rounded if widths is None else widths, len(depths))
         last = _rounded(1280 * max(1.0, width))
         stem_stride, *strides = STRIDES[stem]
         self.stem = conv_norm_act(in_channels, first, 3, stem_stride, norm=norm, activation=activation)
@@ -113,11 +119,11 @@ class MobileNetV2(nn.Module):
             *(
                 _stage(before, after, stride, n_blocks, fillings, expands=i > 0)
                 for i, (before, after, stride, n_blocks) in enumerate(
-                    zip([first, *widths], widths, strides, depths, strict=False)
+                    zip((first, *self.widths), self.widths, strides, depths, strict=False)
                 )
             )
         )
-        self.last = conv_norm_act(widths[-1], last, 1, norm=norm, activation=activation)
+        self.last = conv_norm_act(self.widths[-1], last, 1, norm=norm, activation=activation)
         self.pool = pooling(last)
         self.head = nn.Linear(last, n_classes)
 

@@ -1,6 +1,6 @@
 """Residual networks, and the parts that their relatives share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from blocks.catalogue import register, require_at_least, require_known
 from blocks.convolution.dense import DenseConvolution
 from blocks.downsampling.strided import Strided
 from blocks.networks.layers import make_stem
+from blocks.networks.widths import stage_widths
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.shortcut.residual import AddNothing, ProjectionShortcut
@@ -72,8 +73,9 @@ class ResNet(nn.Module):
         in_channels: 1 for grey images, 3 for colour.
         n_classes: the number of classes.
         depth: layers with weights along the longest path; for cifar 2 · stages · blocks per stage + 2.
-        width: of the first stage, by default 16 for cifar and 64 for imagenet; each further stage doubles it and halves
-            the map. A bottleneck puts out four times as many channels.
+        width: channels of the first stage, by default 16 for cifar and 64 for imagenet; each further stage doubles
+            them and halves the map. A list gives those of each stage; the stem has those of the first. A bottleneck
+            puts out four times as many.
         family: which networks of the paper.
         stages: the number of stages, only for cifar, by default 3.
         stem: the first layers, by default those of the family.
@@ -93,8 +95,9 @@ class ResNet(nn.Module):
         pooling: makes one vector of the last map.
 
     Raises:
-        ValueError: if `depth` does not fit the family, `stages` is given for imagenet, `position` is identity where
-            the shortcut adds nothing, a number is too small, or a word is not known.
+        ValueError: if `depth` does not fit the family, `stages` is given for imagenet, `width` has not one number for
+            each stage, `position` is identity where the shortcut adds nothing, a number is too small, or a word is not
+            known.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class ResNet(nn.Module):
         n_classes: int,
         *,
         depth: int = 20,
-        width: int | None = None,
+        width: int | tuple[int, ...] | None = None,
         family: Literal["cifar", "imagenet"] = "cifar",
         stages: int | None = None,
         stem: Literal["small", "imagenet"] | None = None,
@@ -120,16 +123,16 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         n_blocks = blocks_per_stage("resnet", family, depth, stages, convolutions=2, depths=BASIC | BOTTLENECK)
-        narrow = first_width("resnet", family, width)
+        self.widths = family_widths("resnet", family, width, len(n_blocks))
         is_basic = family == "cifar" or depth in BASIC
-        wide = narrow if is_basic else narrow * EXPANSION
+        wide = self.widths if is_basic else expanded(self.widths)
         require_known("resnet", "position", position, POSITIONS)
         fillings = Fillings(kernel, position, attention, norm, conv, mix, activation, shortcut, downsample)
-        self.stem = residual_stem("resnet", stem, family, in_channels, narrow, fillings)
-        self.stages = make_stages(basic_block if is_basic else bottleneck, narrow, narrow, wide, n_blocks, fillings)
-        channels = wide * 2 ** (len(n_blocks) - 1)
-        self.pool = pooling(channels)
-        self.head = nn.Linear(channels, n_classes)
+        self.stem = residual_stem("resnet", stem, family, in_channels, self.widths[0], fillings)
+        block = basic_block if is_basic else bottleneck
+        self.stages = make_stages(block, self.widths[0], self.widths, wide, n_blocks, fillings)
+        self.pool = pooling(wide[-1])
+        self.head = nn.Linear(wide[-1], n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
@@ -246,27 +249,35 @@ def residual_stem(
 
 
 def make_stages(
-    block: MakeBlock, in_channels: int, inner: int, out_channels: int, n_blocks: tuple[int, ...], fillings: Fillings
+    block: MakeBlock,
+    in_channels: int,
+    inner: Sequence[int],
+    out_channels: Sequence[int],
+    n_blocks: tuple[int, ...],
+    fillings: Fillings,
 ) -> nn.Sequential:
-    """Return the stages; each after the first halves the map and doubles the channels, inner and of the output."""
+    """Return the stages, of `inner` and `out_channels` each; each after the first halves the map."""
     stages = []
-    for i, n in enumerate(n_blocks):
-        narrow, wide, stride = inner * 2**i, out_channels * 2**i, 2 if i else 1
+    for i, (narrow, wide, n) in enumerate(zip(inner, out_channels, n_blocks, strict=True)):
+        stride = 2 if i else 1
         first = block(in_channels, narrow, wide, stride, fillings)
         stages.append(nn.Sequential(first, *(block(wide, narrow, wide, 1, fillings) for _ in range(n - 1))))
         in_channels = wide
     return nn.Sequential(*stages)
 
 
-def first_width(network: str, family: str, width: int | None) -> int:
-    """Return the width of the first stage.
+def family_widths(network: str, family: str, width: int | Sequence[int] | None, n_stages: int) -> tuple[int, ...]:
+    """Return the width of each stage, the family's if none is given.
 
     Raises:
-        ValueError: if it is too small.
+        ValueError: if there is not one number for each stage, or one is too small.
     """
-    chosen = {"cifar": 16, "imagenet": 64}[family] if width is None else width
-    require_at_least(network, "width", chosen, 1)
-    return chosen
+    return stage_widths(network, {"cifar": 16, "imagenet": 64}[family] if width is None else width, n_stages)
+
+
+def expanded(widths: Sequence[int]) -> tuple[int, ...]:
+    """Return what bottlenecks of these widths put out."""
+    return tuple(EXPANSION * channels for channels in widths)
 
 
 def blocks_per_stage(

@@ -12,15 +12,16 @@ from blocks.convolution.grouped import GroupedConvolution
 from blocks.downsampling.strided import Strided
 from blocks.networks.resnet import (
     BOTTLENECK,
-    EXPANSION,
     POSITIONS,
     Fillings,
     blocks_per_stage,
     bottleneck,
-    first_width,
+    expanded,
+    family_widths,
     make_stages,
     residual_stem,
 )
+from blocks.networks.widths import stage_widths
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.shortcut.residual import ProjectionShortcut
@@ -47,7 +48,9 @@ class ResNeXt(nn.Module):
         depth: layers with weights along the longest path: for cifar 3 · stages · blocks per stage + 2, for imagenet
             14, 26, 50, 101 or 152.
         width: of the stem, by default 16 for cifar and 64 for imagenet; the first stage puts out four times as many
-            channels, each further stage doubles them and halves the map.
+            channels, each further stage doubles them and halves the map. A list gives a number for each stage, which
+            puts out four times as many channels; the stem has the first, and the grouped convolutions are as wide as
+            `cardinality` and `group_width` say.
         family: which networks of the paper.
         stages: the number of stages, only for cifar, by default 3.
         stem: the first layers, by default those of the family: 3×3, or 7×7 with stride 2 and a max-pool.
@@ -64,8 +67,9 @@ class ResNeXt(nn.Module):
         pooling: makes one vector of the last map.
 
     Raises:
-        ValueError: if `depth` does not fit the family, `stages` is given for imagenet, `position` is identity where
-            the shortcut adds nothing, a number is too small, or a word is not known.
+        ValueError: if `depth` does not fit the family, `stages` is given for imagenet, `width` has not one number for
+            each stage, `position` is identity where the shortcut adds nothing, a number is too small, or a word is not
+            known.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class ResNeXt(nn.Module):
         n_classes: int,
         *,
         depth: int = 11,
-        width: int | None = None,
+        width: int | tuple[int, ...] | None = None,
         family: Literal["cifar", "imagenet"] = "cifar",
         stages: int | None = None,
         stem: Literal["small", "imagenet"] | None = None,
@@ -92,18 +96,18 @@ class ResNeXt(nn.Module):
     ) -> None:
         super().__init__()
         n_blocks = blocks_per_stage("resnext", family, depth, stages, convolutions=3, depths=BOTTLENECK)
-        narrow = first_width("resnext", family, width)
+        self.widths = family_widths("resnext", family, width, len(n_blocks))
         require_known("resnext", "position", position, POSITIONS)
         require_at_least("resnext", "group_width", group_width, 1)
         groups = {"cifar": 8, "imagenet": 32}[family] if cardinality is None else cardinality
         require_at_least("resnext", "cardinality", groups, 1)
         conv = partial(GroupedConvolution, groups=groups)
         fillings = Fillings(kernel, position, attention, norm, conv, mix, activation, shortcut, downsample)
-        self.stem = residual_stem("resnext", stem, family, in_channels, narrow, fillings)
-        self.stages = make_stages(bottleneck, narrow, groups * group_width, narrow * EXPANSION, n_blocks, fillings)
-        channels = narrow * EXPANSION * 2 ** (len(n_blocks) - 1)
-        self.pool = pooling(channels)
-        self.head = nn.Linear(channels, n_classes)
+        self.stem = residual_stem("resnext", stem, family, in_channels, self.widths[0], fillings)
+        inner, wide = stage_widths("resnext", groups * group_width, len(n_blocks)), expanded(self.widths)
+        self.stages = make_stages(bottleneck, self.widths[0], inner, wide, n_blocks, fillings)
+        self.pool = pooling(wide[-1])
+        self.head = nn.Linear(wide[-1], n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from blocks.absence import Nothing
 from blocks.activation import ReLU
-from blocks.catalogue import register, require_depths
+from blocks.catalogue import register, require_at_least, require_depths
 from blocks.convolution.depthwise import DepthwiseConvolution
 from blocks.convolution.grouped import GroupedConvolution
 from blocks.mixing.shuffle import ChannelShuffle
 from blocks.networks.layers import make_stem
+from blocks.networks.widths import one_for_each
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.slots import MakeConv, MakeModule, MakePooling
@@ -61,6 +62,7 @@ class ShuffleNetV1(nn.Module):
         n_classes: the number of classes.
         groups: of the 1×1 convolutions; more groups make a wider network of about the same cost.
         width: multiplies the channels of all layers, rounded so that the groups divide them.
+        widths: the channels of each stage, in place of those that `width` gives; the stem keeps its own.
         depths: units of each stage; each stage after the first doubles the channels.
         kernel: side of the units' convolutions, odd.
         stem: "small" keeps the map; "imagenet" halves it by the convolution and once more by max pooling.
@@ -72,7 +74,9 @@ class ShuffleNetV1(nn.Module):
         pooling: makes one vector of the last map.
 
     Raises:
-        ValueError: if the paper has no network with so many groups, a number is too small, or a word is not known.
+        ValueError: if the paper has no network with so many groups, `widths` has not one number for each stage, or one that
+            the groups do not divide in four or that is no wider than the stage before, a number is too small, or a word
+            is not known.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class ShuffleNetV1(nn.Module):
         *,
         groups: Literal[1, 2, 3, 4, 8] = 3,
         width: float = 0.5,
+        widths: tuple[int, ...] | None = None,
         depths: tuple[int, ...] = (4, 8, 4),
         kernel: int = 3,
         stem: Literal["small", "imagenet"] = "small",
@@ -101,7 +106,12 @@ class ShuffleNetV1(nn.Module):
         require_depths("shufflenet-v1", depths)
         fillings = Fillings(groups, kernel, attention, norm, activation, conv, _following(mix, groups))
         first = _rounded(24 * width, groups)
-        widths = [_rounded(WIDTHS[groups] * width, 4 * groups) * 2**i for i in range(len(depths))]
+        narrowest = _rounded(WIDTHS[groups] * width, 4 * groups)
+        doubled = [narrowest * 2**i for i in range(len(depths))]
+        self.widths = one_for_each("shufflenet-v1", "widths", doubled if widths is None else widths, len(depths))
+        befores = (first, *self.widths[:-1])
+        for before, after in zip(befores, self.widths, strict=True):
+            _require_room(before, after, groups)
         self.stem = make_stem("shufflenet-v1", stem, in_channels, first, kernel=3, norm=norm, activation=activation)
         self.stages = nn.Sequential(
             *(
@@ -109,11 +119,11 @@ class ShuffleNetV1(nn.Module):
                     HalvingUnit(before, after, fillings, first_groups=1 if i == 0 else groups),
                     *(ShuffleUnit(after, fillings) for _ in range(n_units - 1)),
                 )
-                for i, (before, after, n_units) in enumerate(zip([first, *widths], widths, depths, strict=False))
+                for i, (before, after, n_units) in enumerate(zip(befores, self.widths, depths, strict=True))
             )
         )
-        self.pool = pooling(widths[-1])
-        self.head = nn.Linear(widths[-1], n_classes, bias=False)
+        self.pool = pooling(self.widths[-1])
+        self.head = nn.Linear(self.widths[-1], n_classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
@@ -166,6 +176,18 @@ def _residual(
             attention=fillings.attention(out_channels),
         )
     )
+
+
+def _require_room(before: int, channels: int, groups: int) -> None:
+    """Refuse channels whose quarter the groups do not divide, and those that leave none beside the input's."""
+    multiple = 4 * groups
+    if channels % multiple:
+        above = -(-channels // multiple) * multiple
+        fit = " or ".join(str(n) for n in (above - multiple, above) if n)
+        raise ValueError(
+            f"shufflenet-v1: widths={channels} has no quarter for groups={groups} to divide; {fit} would fit"
+        )
+    require_at_least("shufflenet-v1", "widths", channels, (before // multiple + 1) * multiple)
 
 
 def _following(mix: MakeModule, groups: int) -> MakeModule:

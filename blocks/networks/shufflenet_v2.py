@@ -14,6 +14,7 @@ from blocks.convolution.dense import DenseConvolution
 from blocks.convolution.depthwise import DepthwiseConvolution
 from blocks.mixing.shuffle import ChannelShuffle
 from blocks.networks.layers import conv_norm_act, make_stem
+from blocks.networks.widths import stage_widths
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.slots import MakeConv, MakeModule, MakePooling
@@ -55,7 +56,7 @@ class ShuffleNetV2(nn.Module):
     Args:
         in_channels: 1 for grey images, 3 for colour.
         n_classes: the number of classes.
-        width: channels of the first stage; each further stage doubles them.
+        width: channels of the first stage; each further stage doubles them. A list gives those of each stage.
         depths: units of each stage.
         last: channels of the 1×1 convolution after the stages.
         kernel: side of the units' convolutions, odd.
@@ -68,7 +69,8 @@ class ShuffleNetV2(nn.Module):
         pooling: makes one vector of the last map.
 
     Raises:
-        ValueError: if `width` is odd, another number is too small, or a word is not known.
+        ValueError: if `width` is odd or has not one number for each stage, a stage is not wider than what it starts from,
+            another number is too small, or a word is not known.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class ShuffleNetV2(nn.Module):
         in_channels: int,
         n_classes: int,
         *,
-        width: int = 48,
+        width: int | tuple[int, ...] = 48,
         depths: tuple[int, ...] = (4, 8, 4),
         last: int = 1024,
         kernel: int = 3,
@@ -89,13 +91,12 @@ class ShuffleNetV2(nn.Module):
         pooling: MakePooling = AveragePooling,
     ) -> None:
         super().__init__()
-        require_at_least("shufflenet-v2", "width", width, FIRST + 2)
-        if width % 2:
-            raise ValueError(f"shufflenet-v2: width={width} has no halves; {width - 1} or {width + 1} would fit")
         require_at_least("shufflenet-v2", "last", last, 1)
         require_depths("shufflenet-v2", depths)
+        self.widths = widths = stage_widths("shufflenet-v2", width, len(depths), least=FIRST + 2)
+        for before, channels in zip([FIRST, *widths], widths, strict=False):
+            _require_halves(before, channels)
         fillings = Fillings(kernel, attention, norm, activation, conv, mix)
-        widths = [width * 2**i for i in range(len(depths))]
         self.stem = make_stem("shufflenet-v2", stem, in_channels, FIRST, kernel=3, norm=norm, activation=activation)
         self.stages = nn.Sequential(
             *(
@@ -153,6 +154,13 @@ class HalvingUnit(nn.Module):
         """Return both branches, mixed."""
         output: Tensor = self.mix(torch.cat([self.shortcut(x), self.branch(x)], 1))
         return output
+
+
+def _require_halves(before: int, channels: int) -> None:
+    """Refuse channels without halves, and those that leave none for the branch beside the input's."""
+    require_at_least("shufflenet-v2", "width", channels, before + 2)
+    if channels % 2:
+        raise ValueError(f"shufflenet-v2: width={channels} has no halves; {channels - 1} or {channels + 1} would fit")
 
 
 def _branch(in_channels: int, hidden: int, out_channels: int, stride: int, fillings: Fillings) -> nn.Sequential:

@@ -14,15 +14,16 @@ from blocks.downsampling.strided import Strided
 from blocks.networks.resnet import (
     BASIC,
     BOTTLENECK,
-    EXPANSION,
     POSITIONS,
     Fillings,
     ResidualBlock,
     blocks_per_stage,
-    first_width,
+    expanded,
+    family_widths,
     make_stages,
     residual_stem,
 )
+from blocks.networks.widths import stage_widths
 from blocks.normalization.batch import BatchNorm
 from blocks.pooling import AveragePooling
 from blocks.shortcut.residual import ProjectionShortcut
@@ -59,7 +60,9 @@ class SKNet(nn.Module):
         depth: layers with weights along the longest path: for cifar 3 · stages · blocks per stage + 2, for imagenet
             10, 14, 18, 26, 34, 50, 101 or 152.
         width: of the stem, by default 16 for cifar and 64 for imagenet; the first stage puts out four times as many
-            channels (blocks of two convolutions: as many), each further stage doubles them and halves the map.
+            channels (blocks of two convolutions: as many), each further stage doubles them and halves the map. A list
+            gives a number for each stage, the stem has the first; selective kernels with groups are as wide as
+            `cardinality` and `group_width` say.
         family: which networks of the paper.
         stages: the number of stages, only for cifar, by default 3.
         stem: the first layers, by default those of the family: 3×3, or 7×7 with stride 2 and a max-pool.
@@ -80,9 +83,9 @@ class SKNet(nn.Module):
         pooling: makes one vector of the last map.
 
     Raises:
-        ValueError: if `depth` does not fit the family, `stages` is given for imagenet, `cardinality` or `group_width`
-            for blocks without groups, `position` is identity where the shortcut adds nothing, a number is too small, or
-            a word is not known.
+        ValueError: if `depth` does not fit the family, `stages` is given for imagenet, `width` has not one number for
+            each stage, `cardinality` or `group_width` is given for blocks without groups, `position` is identity where
+            the shortcut adds nothing, a number is too small, or a word is not known.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class SKNet(nn.Module):
         n_classes: int,
         *,
         depth: int = 11,
-        width: int | None = None,
+        width: int | tuple[int, ...] | None = None,
         family: Literal["cifar", "imagenet"] = "cifar",
         stages: int | None = None,
         stem: Literal["small", "imagenet"] | None = None,
@@ -111,10 +114,10 @@ class SKNet(nn.Module):
     ) -> None:
         super().__init__()
         n_blocks = blocks_per_stage("sknet", family, depth, stages, convolutions=3, depths=BASIC | BOTTLENECK)
-        narrow = first_width("sknet", family, width)
+        self.widths = family_widths("sknet", family, width, len(n_blocks))
         require_known("sknet", "position", position, POSITIONS)
         is_basic = family == "imagenet" and depth in BASIC
-        groups, inner = (1, narrow) if is_basic else _groups(family, cardinality, group_width)
+        groups, each = (1, 0) if is_basic else _groups(family, cardinality, group_width)
         if is_basic and (cardinality, group_width) != (None, None):
             raise ValueError(
                 f"sknet: blocks of depth={depth} have no groups, so neither cardinality nor group_width; "
@@ -122,13 +125,13 @@ class SKNet(nn.Module):
             )
         conv = partial(SelectiveKernel, branches=branches, groups=groups, reduction=reduction, least=least, split=split)
         fillings = Fillings(3, position, attention, norm, conv, Nothing, activation, shortcut, downsample)
-        wide = narrow if is_basic else narrow * EXPANSION
-        self.stem = residual_stem("sknet", stem, family, in_channels, narrow, fillings)
+        inner = self.widths if is_basic else stage_widths("sknet", groups * each, len(n_blocks))
+        wide = self.widths if is_basic else expanded(self.widths)
+        self.stem = residual_stem("sknet", stem, family, in_channels, self.widths[0], fillings)
         block = _selective_basic_block if is_basic else _selective_bottleneck
-        self.stages = make_stages(block, narrow, inner, wide, n_blocks, fillings)
-        channels = wide * 2 ** (len(n_blocks) - 1)
-        self.pool = pooling(channels)
-        self.head = nn.Linear(channels, n_classes)
+        self.stages = make_stages(block, self.widths[0], inner, wide, n_blocks, fillings)
+        self.pool = pooling(wide[-1])
+        self.head = nn.Linear(wide[-1], n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
@@ -137,12 +140,12 @@ class SKNet(nn.Module):
 
 
 def _groups(family: str, cardinality: int | None, group_width: int | None) -> tuple[int, int]:
-    """Return the number of groups, and their channels together in the first stage."""
+    """Return the number of groups, and the channels of each in the first stage."""
     groups = {"cifar": 8, "imagenet": 32}[family] if cardinality is None else cardinality
     each = 4 if group_width is None else group_width
     require_at_least("sknet", "cardinality", groups, 1)
     require_at_least("sknet", "group_width", each, 1)
-    return groups, groups * each
+    return groups, each
 
 
 def _selective_basic_block(

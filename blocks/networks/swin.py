@@ -12,6 +12,7 @@ from blocks.downsampling.patch_merging import PatchMerging
 from blocks.mlp.perceptron import MLP
 from blocks.networks.patches import PatchConvolution, patch_stages
 from blocks.networks.vit import TransformerBlock
+from blocks.networks.widths import stage_widths
 from blocks.normalization.layer import LayerNorm
 from blocks.pooling import AveragePooling
 from blocks.slots import MakeDownsample, MakeMLP, MakeModule, MakePooling
@@ -36,7 +37,8 @@ class SwinTransformer(nn.Module):
         in_channels: 1 for grey images, 3 for colour.
         n_classes: the number of classes.
         depths: the number of blocks of each stage.
-        width: channels of the first stage; each further stage doubles them and halves the map.
+        width: channels of the first stage; each further stage doubles them and halves the map. A list gives those of
+            each stage; the stem has those of the first.
         patch: side of the patches that the stem makes pixels of.
         shift: whether every second block of a stage shifts its windows by half.
         attention: mixes pixels.
@@ -49,8 +51,8 @@ class SwinTransformer(nn.Module):
         pooling: makes one vector of the map.
 
     Raises:
-        ValueError: if a number is too small, there is no stage, or there are no windows or no second blocks that `shift` could
-            leave in place.
+        ValueError: if a number is too small, there is no stage, `width` has not one number for each, or there are no windows
+            or no second blocks that `shift` could leave in place.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class SwinTransformer(nn.Module):
         n_classes: int,
         *,
         depths: tuple[int, ...] = (2, 2),
-        width: int = 32,
+        width: int | tuple[int, ...] = 32,
         patch: int = 2,
         shift: bool = True,
         attention: MakeModule = WindowAttention,
@@ -71,14 +73,15 @@ class SwinTransformer(nn.Module):
     ) -> None:
         super().__init__()
         require_depths("swin", depths)
-        require_at_least("swin", "width", width, 1)
         require_at_least("swin", "patch", patch, 1)
         if not shift and max(depths) == 1:
             raise ValueError(
                 "swin: shift=False changes nothing where no stage has a second block; shift=True would fit"
             )
-        widths = [width * 2**i for i in range(len(depths))]
-        self.stem = nn.Sequential(OrderedDict(conv=PatchConvolution(in_channels, width, patch), norm=norm(width)))
+        self.widths = widths = stage_widths("swin", width, len(depths))
+        self.stem = nn.Sequential(
+            OrderedDict(conv=PatchConvolution(in_channels, widths[0], patch), norm=norm(widths[0]))
+        )
 
         def block(channels: int, index: int) -> TransformerBlock:
             mixer = _shifted(attention(channels), shift=shift, is_second=index % 2 == 1)

@@ -153,6 +153,17 @@ def test_unknown_ignores_case_shortens_long_lists_and_does_not_guess_wildly():
         (Option("l", ("int",), is_list=True), 3, "expected a list of int, not 3"),
         (Option("l", ("int",), is_list=True), [1, "2"], "expected a list of int, not one with '2'"),
         (Option("l", ("int", "none"), is_list=True), None, None),
+        (Option("l", ("int",), is_list=True, or_one=True), 3, None),
+        (Option("l", ("int",), is_list=True, or_one=True), [3, 4], None),
+        (Option("l", ("int",), is_list=True, or_one=True), "3", "expected int or a list, not '3'"),
+        (Option("l", ("int",), is_list=True, or_one=True), True, "expected int or a list, not True"),
+        (Option("l", ("int",), is_list=True, or_one=True), None, "expected int or a list, not None"),
+        (Option("l", ("int", "none"), is_list=True, or_one=True), None, None),
+        (
+            Option("l", ("int", "none"), is_list=True, or_one=True),
+            [1, None],
+            "expected a list of int or none, not one with None",
+        ),
     ],
 )
 def test_an_option_says_what_is_wrong_with_a_value(option, value, answer):
@@ -168,7 +179,8 @@ def test_functions_and_all_annotations_a_study_can_fill_are_read(package):
 def one(
     place, *, n: int, p: float | None = 0.5, on: bool = True,
     mode: Literal["a", "b"] | None = None, mean: tuple[float, ...] = (0.5, -1),
-    words: tuple[Literal["x", "y"], ...] = (),
+    words: tuple[Literal["x", "y"], ...] = (), wide: int | tuple[int, ...] = 3,
+    narrow: int | tuple[int, ...] | None = None,
 ) -> None:
     \"\"\"Do it.\"\"\"
 """
@@ -184,6 +196,8 @@ def one(
         "mode": Option("mode", ("str", "none"), ("a", "b", None)),
         "mean": Option("mean", ("float",), is_list=True, default=(0.5, -1)),
         "words": Option("words", ("str",), ("x", "y"), is_list=True, default=()),
+        "wide": Option("wide", ("int",), is_list=True, or_one=True, default=3),
+        "narrow": Option("narrow", ("int", "none"), is_list=True, or_one=True),
     }
     assert entry.load().__name__ == "one"
     assert read(name).names("data") == ["one", "uno"]
@@ -197,6 +211,7 @@ def one(
         ("*, n: int = N", "parameter 'n': default 'N' is not a literal"),
         ("*, n: int = '3'", "parameter 'n': default does not fit: expected int, not '3'"),
         ("*, n: Literal['a'] | int = 3", "parameter 'n': annotation \"Literal['a'] | int\" mixes kinds"),
+        ("*, n: float | tuple[int, ...] = 3", "parameter 'n': annotation 'float | tuple[int, ...]' mixes kinds"),
         ("*, norm: MakeModule = Foreign", "parameter 'norm': its default Foreign is not registered for slot 'norm'"),
         ("*, norm: MakeModule", "parameter 'norm': a slot needs a registered class as its default"),
         ("**options", "parameter 'options': `**` would swallow misspelt options"),
@@ -243,7 +258,7 @@ def test_the_sources_of_a_block_are_its_own_file_and_what_it_imports():
     assert {path.name for path in sources(CATALOGUE.find("mix", "shuffle"))} == {"shuffle.py"}
     assert {path.name for path in sources(CATALOGUE.find("network", "resnet"))} == {
         "resnet.py", "absence.py", "activation.py", "dense.py", "start.py", "strided.py", "batch.py",
-        "pooling.py", "residual.py", "slots.py", "squeeze.py", "layers.py",
+        "pooling.py", "residual.py", "slots.py", "squeeze.py", "layers.py", "widths.py",
     }  # fmt: skip
 
 

@@ -185,6 +185,56 @@ def test_a_kernel_is_that_of_the_blocks_alone(entry):
     assert not any(tensor.startswith(("stem", "last")) for tensor in differing)
 
 
+every_network_of_stages = pytest.mark.parametrize(
+    ("entry", "option"),
+    [
+        pytest.param(entry, name, id=entry.name)
+        for entry in NETWORKS
+        for name in ("width", "widths")
+        if name in entry.options and entry.options[name].is_list
+    ],
+)
+
+
+@every_network_of_stages
+def test_a_network_with_the_widths_that_it_has_is_the_same_network(entry, option):
+    torch.manual_seed(0)
+    network = entry.load()(3, 10)
+    torch.manual_seed(0)
+    same = entry.load()(3, 10, **{option: network.widths})
+
+    assert same.widths == network.widths
+    assert shapes(same) == shapes(network)
+    assert all(torch.equal(tensor, same.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+@every_network_of_stages
+def test_one_stage_can_be_made_wider_and_every_tensor_keeps_its_name(entry, option):
+    network = entry.load()(3, 10)
+    widths = (*network.widths[:-1], 2 * network.widths[-1])
+    wider = entry.load()(3, 10, **{option: widths}).eval()
+
+    assert wider.widths == widths
+    assert wider.state_dict().keys() == network.state_dict().keys()
+    assert cost.parameters(wider) > cost.parameters(network)
+    assert {n: s for n, s in shapes(wider).items() if n.startswith("stem")} == {
+        n: s for n, s in shapes(network).items() if n.startswith("stem")
+    }
+    assert wider(images()).shape == (2, 10)
+
+
+@every_network_of_stages
+def test_widths_are_one_number_for_each_stage_and_at_least_one(entry, option):
+    with torch.device("meta"):
+        widths = entry.load()(3, 10).widths
+    for wrong in (widths[1:], (*widths, 2 * widths[-1]), ()):
+        message = rf": {option}={re.escape(str(list(wrong)))} has {len(wrong)} numbers; {len(widths)} would fit"
+        with pytest.raises(ValueError, match=message):
+            entry.load()(3, 10, **{option: wrong})
+    with pytest.raises(ValueError, match=f"{option}=0 is too small; "):
+        entry.load()(3, 10, **{option: (0, *widths[1:])})
+
+
 @pytest.mark.slow
 @every_filling
 def test_filling_a_slot_changes_no_tensor_that_both_networks_have(entry, slot, name):

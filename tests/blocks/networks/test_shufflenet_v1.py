@@ -234,6 +234,18 @@ def test_the_stem_says_how_large_the_first_map_is_and_each_stage_halves_it(stem,
         ({"width": float("nan")}, "shufflenet-v1: width=nan leaves no number of channels; above 0 would fit"),
         ({"depths": ()}, "shufflenet-v1: stages in depths=0 is too small; 1 or more would fit"),
         ({"depths": (2, 0)}, "shufflenet-v1: depths=0 is too small; 1 or more would fit"),
+        (
+            {"depths": (1, 1, 1), "widths": (120, 242, 480)},
+            "shufflenet-v1: widths=242 has no quarter for groups=3 to divide; 240 or 252 would fit",
+        ),
+        (
+            {"depths": (1, 1, 1), "widths": (120, 240, 240)},
+            "shufflenet-v1: widths=240 is too small; 252 or more would fit",
+        ),
+        (
+            {"depths": (1, 1, 1), "widths": (12, 240, 480)},
+            "shufflenet-v1: widths=12 is too small; 24 or more would fit",
+        ),
         ({"kernel": 4}, "depthwise: kernel=4 has no middle pixel; 3 or 5 would fit"),
         ({"stem": "smal"}, "shufflenet-v1: unknown stem: 'smal'; did you mean 'small'"),
         ({"mix": partial(ChannelShuffle, groups=4)}, "shuffle: groups=4 does not divide 30 channels"),

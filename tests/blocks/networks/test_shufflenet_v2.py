@@ -153,6 +153,8 @@ def test_the_stem_says_how_large_the_first_map_is_and_each_stage_halves_it(stem,
     [
         ({"width": 24}, "shufflenet-v2: width=24 is too small; 26 or more would fit"),
         ({"width": 49}, "shufflenet-v2: width=49 has no halves; 48 or 50 would fit"),
+        ({"width": (48, 97)}, "shufflenet-v2: width=97 has no halves; 96 or 98 would fit"),
+        ({"width": (48, 48)}, "shufflenet-v2: width=48 is too small; 50 or more would fit"),
         ({"last": 0}, "shufflenet-v2: last=0 is too small; 1 or more would fit"),
         ({"depths": ()}, "shufflenet-v2: stages in depths=0 is too small; 1 or more would fit"),
         ({"depths": (2, 0)}, "shufflenet-v2: depths=0 is too small; 1 or more would fit"),
