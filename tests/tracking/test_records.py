@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ablate import design
-from ablate.study import Cost, RunState
+from ablate.job import Examination
+from ablate.study import FELL_BEHIND, Cost, RunState
 from ablate.tracking import Records
 
 
@@ -125,3 +126,42 @@ def test_the_study_comes_back_as_its_file_was(place, study_of, begun):
     begun(place, study)
 
     assert Records(place, "one").study() == study
+
+
+def test_what_was_found_in_a_network_is_noted_once_with_a_run_of_its_setting(
+    place, study_of, trials_of, run_of, begun, write
+):
+    study = study_of()
+    records = begun(place, study)
+    write(records, study, *map(run_of, trials_of(study)))
+
+    known, lacking = records.networks()
+    assert (known, set(lacking)) == ({}, {"none", "se"})
+    found = {label: Examination((f"{label} is odd",), (0.1, 2.0), 0.5) for label in lacking}
+    records.note_networks(found, lacking)
+
+    known, lacking = Records(place, study.name).networks()
+    assert lacking == {}
+    assert known["se"] == {"notes": ["se is odd"], "scale": [0.1, 2.0], "logits": 0.5}
+
+
+def test_a_setting_that_fell_behind_is_read_as_one(place, study_of, trials_of, run_of, begun, write):
+    study = study_of()
+    records = begun(place, study)
+    none, se = trials_of(study)[:2]
+    write(records, study, run_of(none), run_of(se, notes=(FELL_BEHIND,)))
+
+    behind = {one.identity: one.fell_behind for one in records.selected("accuracy", held_out=False)}
+    assert behind == {none.identity: False, se.identity: True}
+
+
+def test_a_plan_says_what_a_report_needs_of_slots_pairs_and_rules(place, study_of, begun):
+    records = begun(place, study_of(), split="Scored on digits.")
+    planned = records.plan()
+
+    assert planned["design"] == "one-at-a-time"
+    assert planned["factors"] == [
+        {"name": "attention", "levels": ["none", "se"], "reference": "none", "when": {}, "values": None}
+    ]
+    assert planned["split"] == "Scored on digits."
+    assert (planned["adaptive"], planned["calibration"], planned["selects"]) == (None, [], False)
