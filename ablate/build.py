@@ -45,7 +45,7 @@ def inert_pairs(networks: Mapping[str, Callable[[], nn.Module]], shape: Sequence
 
     All tensors of a pair are filled with the same random values, so that a branch that starts at zero cannot hide what
     it does; then both see the same batch, in training and in evaluation. A network that permutes channels answers twice:
-    the second time each permutation is undone in the tensors around it as far as can be, because one that only gives
+    the second time each permutation is undone in the parameters around it as far as can be, because one that only gives
     other names to the channels that a dense convolution makes or reads changes nothing. As these are the same values in
     another order, equal answers are never by mistake.
 
@@ -77,13 +77,13 @@ def _answers(module: nn.Module, shape: Sequence[int]) -> list[Tensor]:
     batch = torch.randn((PROBE_BATCH, *shape), generator=rng, dtype=torch.float64)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         calls = _calls(module, batch[:1])
-        left = [i for i, call in enumerate(calls) if call.order is not None]
+        left = {i: call.order for i, call in enumerate(calls) if call.order is not None}
         if not left:
             return [_answer(module, batch)]
         as_built = _answer(copy.deepcopy(module), batch)
         for onward in (True, False):  # first the one beyond which no other is undone
-            sequence = sorted(left, reverse=onward)
-            left = [i for i in sequence if not _undo(module, batch[:1], calls, i, onward=onward)]
+            sequence = sorted(left.items(), reverse=onward)
+            left = {i: order for i, order in sequence if not _undo(module, batch[:1], calls, i, order, onward=onward)}
         return [as_built, _answer(module, batch)]
 
 
@@ -112,10 +112,6 @@ class _Call:
     target: _Map
 
     @property
-    def tensors(self) -> list[Tensor]:
-        return [*self.part.parameters(), *self.part.buffers()]
-
-    @property
     def groups(self) -> int:
         """Of channels, dimension 1, that are mixed among themselves; 0 where each channel stays itself."""
         if isinstance(self.part, nn.Conv2d):
@@ -124,9 +120,9 @@ class _Call:
 
     @cached_property
     def order(self) -> Tensor | None:
-        """Which input channel each output channel is, if a module without tensors does nothing but reorder them."""
+        """Which input channel each output channel is, if a module without parameters only reorders them."""
         shape = self.source[0]
-        if self.tensors or shape != self.target[0] or len(shape) != 4:  # (batch, channels, height, width)
+        if [*self.part.parameters()] or shape != self.target[0] or len(shape) != 4:  # (batch, channels, height, width)
             return None
         channels = torch.arange(shape[1], dtype=torch.float64).view(1, -1, 1, 1)
         reordered: Tensor = self.part(channels.expand(shape).clone())
@@ -139,7 +135,7 @@ def _is_identity(order: Tensor) -> bool:
 
 
 def _map(x: Tensor) -> _Map:
-    return tuple(x.shape), hash((x + 0).numpy().tobytes())  # + 0: of the two zeros one
+    return tuple(x.shape), hash(x.detach().numpy().tobytes())
 
 
 def _calls(module: nn.Module, batch: Tensor) -> list[_Call]:
@@ -164,15 +160,13 @@ def _calls(module: nn.Module, batch: Tensor) -> list[_Call]:
     return [call for call in calls if call.source != call.target]
 
 
-def _undo(module: nn.Module, batch: Tensor, calls: Sequence[_Call], i: int, *, onward: bool) -> bool:
-    """Reorder tensors after or before permutation i so that the network evaluates as without it; tell whether it can be."""
-    here, order = calls[i], calls[i].order
-    assert order is not None  # noqa: S101  # for the type checker
-    leave_out = here.part.register_forward_hook(lambda _part, inputs, _output: inputs[0])
+def _undo(module: nn.Module, batch: Tensor, calls: Sequence[_Call], i: int, order: Tensor, *, onward: bool) -> bool:
+    """Reorder parameters after or before permutation i so that the network evaluates as without it; tell whether it can be."""
+    leave_out = calls[i].part.register_forward_hook(lambda _part, inputs, _output: inputs[0])
     without = module(batch)
     leave_out.remove()
     further = calls[i + 1 :] if onward else calls[:i][::-1]
-    at, names = (here.target, order) if onward else (here.source, order.argsort())
+    at, names = (calls[i].target, order) if onward else (calls[i].source, order.argsort())
     route = _route(further, at, names, onward=onward)
     for call, given, made in route:
         _reorder(call, given, made)
@@ -219,8 +213,8 @@ def _across(call: _Call, names: Tensor, shape: Sequence[int], *, onward: bool) -
 
 
 def _reorder(call: _Call, given: Tensor, made: Tensor) -> None:
-    """Reorder the tensors of a module for other names of the channels that it is given and makes."""
-    for tensor in call.tensors:
+    """Reorder the parameters of a module for other names of the channels that it is given and makes."""
+    for tensor in call.part.parameters():
         if call.groups and tensor.dim() > 1:
             columns = (given % tensor.shape[1]).view(call.groups, -1)  # (groups, inputs of each)
             tensor.copy_(tensor[made[:, None], columns.repeat_interleave(len(made) // call.groups, 0)])

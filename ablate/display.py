@@ -127,11 +127,11 @@ def ahead(study: Study, forecast: "Forecast", workers: int) -> Iterator[str]:
     rows = [("setting", "compared with", "parameters", "MACs", "activations", "s/trial", "waiting")]
     for setting in forecast.plan.settings:
         cost = forecast.costs[setting.label]
-        low, high = forecast.networks[setting.label].scale
+        scale = forecast.networks[setting.label].scale
         waiting = sum(trial.setting == setting for trial in forecast.waiting)
         rows.append(
             (setting.label, forecast.plan.against.get(setting.label, "(reference)"), f"{cost.params:,}",
-             f"{cost.macs:,}", f"{low:.2g} to {high:.2g}", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{_n_seeds(study, forecast, setting)}")
+             f"{cost.macs:,}", f"{scale[0]:.2g} to {scale[1]:.2g}" if scale else "?", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{_n_seeds(study, forecast, setting)}")
         )  # fmt: skip
     yield f"\n{columns(rows)}\n"
     yield "Activations: the smallest and the largest root mean square of a layer's output with initial weights."

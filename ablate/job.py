@@ -45,10 +45,10 @@ class Examination:
 
     Attributes:
         notes: what a reader should know, one sentence each; none if there is nothing.
-        scale: the smallest and the largest root mean square among the outputs of its layers.
+        scale: the smallest and the largest root mean square among the outputs of its layers; None if it is not known.
         logits: that of its answers.
     """
 
     notes: tuple[str, ...]
-    scale: tuple[float, float]
-    logits: float
+    scale: tuple[float, float] | None = None
+    logits: float | None = None

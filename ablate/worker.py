@@ -84,8 +84,8 @@ def _inert(job: Job, settings: Sequence[Setting]) -> Iterator[str]:
         if {(first, second), (second, first)} & set(job.plan.calibration):
             continue  # meant
         yield (
-            f"settings {first!r} and {second!r} compute the same network: an ablation that changes nothing; "
-            "leave one of them out"
+            f"settings {first!r} and {second!r} compute the same network, if need be with their channels in another "
+            "order: an ablation that changes nothing; leave one of them out"
         )
 
 
@@ -124,8 +124,13 @@ def examine(job: Job, settings: Iterable[Setting]) -> dict[str, Examination]:
     found = {}
     for setting in settings:
         images = samples(job, setting).train_inputs[:EXAMINED_IMAGES]
-        one = audit.audit(starting_network(job, setting, job.study.seeds[0]), images)
-        found[setting.label] = Examination(tuple(audit.notes(setting.label, one)), one.scale, one.logits)
+        try:
+            one = audit.audit(starting_network(job, setting, job.study.seeds[0]), images)
+        except (ValueError, RuntimeError) as error:  # a block of the user's that takes no doubles, or no CPU
+            why = str(error).strip().partition("\n")[0]
+            found[setting.label] = Examination((f"{setting.label!r} could not be examined: {why}",))
+        else:
+            found[setting.label] = Examination(tuple(audit.notes(setting.label, one)), one.scale, one.logits)
     return found
 
 

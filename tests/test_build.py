@@ -133,8 +133,9 @@ def honest(slot):
 )
 def test_two_choices_of_the_catalogue_are_two_networks(slot, first, second):
     network = "{resnet: {depth: 6, width: 32, stages: 2}}"
+    around = "conv: [grouped], " if slot == "mix" else ""  # a shuffle between dense convolutions only renames channels
 
-    assert problems(f"{{{slot}: [{first}, {second}]}}", network=network) == ()
+    assert problems(f"{{{around}{slot}: [{first}, {second}]}}", network=network) == ()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_two_choices_of_the_catalogue_are_two_networks(slot, first, second):
         "{attention: [{cbam: {reduction: 4, pool: [both, avg, max]}}]}",
         "{attention: [{eca: {kernel: [3, 5]}}]}",
         "{norm: [{group: {groups: [2, 4]}}]}",
-        "{mix: [none, {shuffle: {groups: [2, 4]}}]}",
+        "{conv: [grouped], mix: [none, {shuffle: {groups: [2, 4]}}]}",
         "{kernel: [3, 5]}",
         "{recipe.label_smoothing: [0.0, 0.1], recipe.augment: [none, flip]}",
         "{data.split: [0, 1]}",
@@ -180,6 +181,185 @@ def test_a_branch_that_starts_at_nothing_cannot_hide_what_it_does():
 
     assert torch.equal(networks["sigmoid"](x), networks["relu"](x)), "as they are built, they cannot be told apart"
     assert build.inert_pairs(builders(networks), (3, 4, 4)) == [("relu", "again")]
+
+
+# A permutation of channels
+
+
+@pytest.mark.parametrize(
+    ("network", "slots"),
+    [
+        ("{resnet: {depth: 4, width: 8, stages: 1}}", "{mix: [none, shuffle]}"),
+        ("{resnet: {depth: 6, width: 8, stages: 2}}", "{mix: [none, {shuffle: {groups: 4}}]}"),
+        ("{resnet: {depth: 4, width: 8, stages: 1}}", "{mix: [{shuffle: {groups: 2}}, {shuffle: {groups: 4}}]}"),
+        ("{resnet: {depth: 4, width: 8, stages: 1}}", "{norm: [layer], activation: [prelu], mix: [none, shuffle]}"),
+        ("{resnet: {depth: 6, width: 8, stages: 1}}", "{conv: [depthwise], shortcut: [none], mix: [none, shuffle]}"),
+        ("{resnext: {depth: 5, stages: 1}}", "{mix: [none, shuffle]}"),
+        ("{mobilenet-v2: {depths: [1, 2]}}", "{mix: [none, shuffle]}"),
+        ("{shufflenet-v2: {depths: [1, 1]}}", "{mix: [none, shuffle]}"),
+    ],
+)
+def test_a_shuffle_that_only_renames_channels_changes_nothing(network, slots):
+    (found,) = problems(slots, network=network)
+
+    assert "compute the same network" in found
+
+
+@pytest.mark.parametrize(
+    ("network", "slots"),
+    [
+        ("{resnet: {depth: 4, width: 8, stages: 1}}", "{conv: [grouped], mix: [none, shuffle]}"),
+        ("{resnet: {depth: 4, width: 8, stages: 1}}", "{conv: [depthwise], mix: [none, shuffle]}"),
+        ("{resnet: {depth: 6, width: 8, stages: 1}}", "{conv: [grouped], shortcut: [none], mix: [none, shuffle]}"),
+        ("{shufflenet-v1: {depths: [2, 2]}}", "{mix: [none, shuffle]}"),
+        ("{shufflenet-v2: {depths: [2, 1]}}", "{mix: [none, shuffle]}"),
+    ],
+)
+def test_a_shuffle_that_something_around_it_can_tell_is_no_renaming(network, slots):
+    assert problems(slots, network=network) == ()
+
+
+class Add(nn.Module):
+    """Add to what a sequence makes its input."""
+
+    def __init__(self, *steps):
+        super().__init__()
+        self.steps = nn.Sequential(*steps)
+
+    def forward(self, x):
+        return x + self.steps(x)
+
+
+class Reorder(nn.Module):
+    """Give channels another order."""
+
+    def __init__(self, *order):
+        super().__init__()
+        self.order = list(order)
+
+    def forward(self, x):
+        return x[:, self.order]
+
+
+class Fixed(nn.Module):
+    """Scale each channel by a number that nothing trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.arange(8.0).view(-1, 1, 1))
+
+    def forward(self, x):
+        return x * self.scale
+
+
+class Sort(nn.Module):
+    """Order channels by their mean: another order for another image."""
+
+    def forward(self, x):
+        return x[:, x.mean((0, 2, 3)).argsort()]
+
+
+def conv(groups=1):
+    return nn.Conv2d(8, 8, 3, padding=1, groups=groups)
+
+
+SHUFFLE = 0, 4, 1, 5, 2, 6, 3, 7
+GROUPS = 2, 3, 0, 1, 4, 5, 7, 6  # keeps pairs together
+CYCLE = 1, 2, 3, 4, 5, 6, 7, 0
+INSIDE = 1, 0, 2, 3, 4, 5, 7, 6  # keeps pairs in their places
+
+
+@pytest.mark.parametrize(
+    ("before", "order", "after"),
+    [
+        (lambda: [conv(4)], SHUFFLE, lambda: [conv()]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [nn.BatchNorm2d(8), nn.GELU(), conv(8), nn.MaxPool2d(2), conv()]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [nn.ReLU(True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [nn.Softmax(1), Reorder(*GROUPS), conv()]),
+        (lambda: [conv(), conv(8)], SHUFFLE, lambda: [conv(4)]),
+        (lambda: [conv(), conv(8)], SHUFFLE, lambda: [nn.PReLU(8), conv(8), Reorder(*GROUPS), Add(conv())]),
+        (lambda: [conv(), nn.BatchNorm2d(8), nn.PReLU(8)], SHUFFLE, lambda: [conv(4)]),
+        (lambda: [conv(), Reorder(*CYCLE), conv(8)], SHUFFLE, lambda: [conv(4)]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [conv(8), Reorder(*CYCLE), conv()]),
+        (lambda: [conv(4)], GROUPS, lambda: [conv(4), conv()]),
+        (lambda: [conv(), conv(4)], GROUPS, lambda: [Add(conv(4))]),
+        (lambda: [conv(4)], INSIDE, lambda: [Add(conv(4))]),
+    ],
+)
+def test_a_permutation_beside_what_takes_up_its_names_changes_nothing(before, order, after):
+    networks = {mix: nn.Sequential(*before(), mix, *after()) for mix in (nn.Identity(), Reorder(*order))}
+
+    assert build.inert_pairs(builders(networks), (8, 6, 6)) == [tuple(networks)]
+
+
+@pytest.mark.parametrize(
+    ("before", "order", "after"),
+    [
+        (lambda: [conv(4)], SHUFFLE, lambda: [conv(4)]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [conv(8), conv(4)]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [nn.GroupNorm(4, 8), conv()]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [nn.LocalResponseNorm(3), conv()]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [nn.Flatten(2), nn.Linear(36, 5)]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [Add(conv())]),
+        (lambda: [conv(4)], SHUFFLE, lambda: [Fixed(), conv()]),
+        (lambda: [conv(), nn.GroupNorm(4, 8)], SHUFFLE, lambda: [conv(4)]),
+        (lambda: [conv(4)], GROUPS, list),
+        (lambda: [conv(4)], SHUFFLE, lambda: [nn.PixelShuffle(2), nn.Conv2d(2, 3, 1)]),
+        (lambda: [conv(4)], INSIDE[::-1], lambda: [Add(conv(4))]),
+    ],
+)
+def test_a_permutation_whose_names_something_knows_changes_the_network(before, order, after):
+    networks = {mix: nn.Sequential(*before(), mix, *after()) for mix in (nn.Identity(), Reorder(*order))}
+
+    assert build.inert_pairs(builders(networks), (8, 6, 6)) == []
+
+
+def test_a_permutation_in_a_branch_is_told_by_the_sum_unless_a_dense_convolution_makes_the_branch():
+    def found(*steps):
+        networks = {mix: Add(*steps, mix) for mix in (nn.Identity(), Reorder(*SHUFFLE))}
+        return len(build.inert_pairs(builders(networks), (8, 6, 6)))
+
+    assert (found(conv()), found(conv(), conv(8)), found(conv(), nn.ReLU(True)), found(conv(4))) == (1, 1, 1, 0)
+
+
+def test_permutations_that_cannot_be_undone_are_compared_as_they_are():
+    reorder, written_otherwise = Reorder(*SHUFFLE), Reorder(*SHUFFLE)
+    written_otherwise.inner = nn.Identity()  # no leaf: nothing that is followed
+    there_and_back = nn.Sequential(Reorder(*CYCLE), Reorder(*CYCLE[-2:], *CYCLE[:-2]))
+
+    def found(first, second, *after):
+        networks = {mix: nn.Sequential(conv(4), mix, *after) for mix in (first, second)}
+        return len(build.inert_pairs(builders(networks), (8, 6, 6)))
+
+    assert (found(reorder, written_otherwise, conv(4)), found(reorder, written_otherwise, conv())) == (1, 1)
+    assert (found(nn.Identity(), there_and_back, conv(4)), found(reorder, there_and_back, conv(4))) == (1, 0)
+
+
+def test_a_parameter_that_is_given_to_a_module_does_not_hinder():
+    class Place(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.place, self.drop = nn.Parameter(torch.zeros(8, 6, 6)), nn.Dropout(0.5)
+
+        def forward(self, x):
+            return x + self.drop(self.place)
+
+    networks = {mix: nn.Sequential(conv(), mix, Place(), conv()) for mix in (nn.Identity(), Reorder(*SHUFFLE))}
+
+    assert build.inert_pairs(builders(networks), (8, 6, 6)) == [tuple(networks)]
+
+
+def test_an_order_that_depends_on_the_image_is_no_permutation():
+    networks = {mix: nn.Sequential(conv(), mix, conv()) for mix in (nn.Identity(), Sort())}
+
+    assert build.inert_pairs(builders(networks), (8, 6, 6)) == []
+
+
+def test_a_convolution_that_is_used_twice_cannot_take_up_the_names_of_one_use():
+    shared = conv()
+    networks = {mix: nn.Sequential(conv(4), shared, mix, shared) for mix in (nn.Identity(), Reorder(*SHUFFLE))}
+
+    assert build.inert_pairs(builders(networks), (8, 6, 6)) == []
 
 
 def test_looking_for_pairs_leaves_the_global_random_state_alone():
