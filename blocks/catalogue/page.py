@@ -14,7 +14,7 @@ SLOTS = {
     "convolutions in their blocks; LeNet, ResNeXt and SKNet are defined by theirs, and DANet takes its ResNet as it is.",
     "mix": "Exchanges information between the groups of a grouped or depthwise convolution, right behind it. Networks "
     "whose k×k convolutions are followed by a dense layer over all channels, or are not grouped at all, need none. A shuffle "
-    "only renames channels if no grouped convolution follows.",
+    "only renames channels if no grouped convolution follows, or a dense one comes right before it.",
     "activation": "The non-linearity of the blocks. Every network has one; in transformers it stands in the mlp.",
     "shortcut": "What is added to a residual branch where the shape changes, and where it is kept. LeNet has no "
     "residual branches; the blocks of ConvNeXt, ViT and Swin always keep the shape, so that only the input itself fits; "
