@@ -1,0 +1,217 @@
+"""What a list of settings can tell apart: main effects, interactions, and which of them look like each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reports.factors import matrix
+from reports.formats import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from reports.factors import Factor
+
+    Array = NDArray[np.float64]
+
+Pair = tuple[str, str]
+ZERO = 1e-8
+MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Estimability:
+    """What settings can tell apart.
+
+    Attributes:
+        main: for each slot that varies, whether its effect is determined where slots do not interact.
+        pairs: for each two of them, whether their interaction is, beside the effects of all slots.
+        biases: for each slot, the interactions that would look like an effect of it, averaged over the others.
+        confused: for each pair, the interactions that could not be told from its own.
+        at_reference: whether no setting differs from one of them in more than one slot: effects are those there.
+        df: degrees of freedom that are left for the error.
+        unit_variance: for each slot, the variance of its least certain difference over the residual variance.
+    """
+
+    main: Mapping[str, bool]
+    pairs: Mapping[Pair, bool]
+    biases: Mapping[str, tuple[Pair, ...]]
+    confused: Mapping[Pair, tuple[Pair, ...]]
+    at_reference: bool
+    df: int
+    unit_variance: Mapping[str, float]
+
+
+def estimability(
+    factors: Sequence[Factor], rows: Sequence[Mapping[str, str]], *, blocks: Sequence[int] | None = None
+) -> Estimability:
+    """Say what a list of settings can tell apart.
+
+    Args:
+        factors: the slots, parents first.
+        rows: the level of every slot that exists, a row each.
+        blocks: the seed of each row, where not all settings are run on the same seeds.
+    """
+    varied = [seen for factor in factors if len((seen := _seen(factor, rows)).levels) > 1]
+    frame = np.column_stack([np.ones(len(rows)), *_block_columns(blocks)])
+    own = {factor.name: _columns(factor, rows) for factor in varied}
+    both = {
+        (a.name, b.name): np.column_stack([x * y for x, y in product(own[a.name].T, own[b.name].T)])
+        for a, b in combinations(varied, 2)
+        if not _is_above(varied, a, b)
+    }
+    mains = np.column_stack([frame, *own.values()])
+    rank = _rank(mains)
+    main = {
+        name: rank - _rank(np.column_stack([frame, *(own[o] for o in own if o != name)])) == columns.shape[1]
+        for name, columns in own.items()
+    }
+    pairs = {
+        pair: _rank(np.column_stack([mains, columns])) - rank == columns.shape[1] for pair, columns in both.items()
+    }
+    return Estimability(
+        main=main,
+        pairs=pairs,
+        biases=_biases(frame, own, both),
+        confused=_confused(mains, both, [pair for pair, fits in pairs.items() if fits]),
+        at_reference=_is_around_one(rows),
+        df=len(rows) - rank,
+        unit_variance=_unit_variances(varied, rows, frame),
+    )
+
+
+def sentences(found: Estimability) -> list[str]:
+    """Say it in a few sentences, however many slots there are."""
+    if found.at_reference:
+        return [
+            "Each effect is that at the reference; no interaction can be seen, as no setting changes two slots at once."
+        ]
+    said = [_split("Effects of slots", [([name], fits) for name, fits in found.main.items()])]
+    if found.pairs:
+        said.append(_split("Interactions", [([" × ".join(pair)], fits) for pair, fits in found.pairs.items()]))
+    biased = {name: pairs for name, pairs in found.biases.items() if pairs and found.main[name]}
+    if any(len(pairs) > MOST_NAMED for pairs in biased.values()):
+        said.append(
+            f"Averages of {_few(list(biased))} would be moved by interactions of the other slots, if there are any."
+        )
+    elif biased:
+        parts = "; ".join(f"{name} by {_few([' × '.join(pair) for pair in pairs])}" for name, pairs in biased.items())
+        said.append(f"Averages would be moved by interactions, if there are any: {parts}.")
+    confused = {frozenset((pair, other)) for pair, others in found.confused.items() for other in others}
+    if confused:
+        named = [" with ".join(" × ".join(pair) for pair in sorted(two)) for two in confused]
+        said.append(f"Interactions that look like each other: {_few(sorted(named))}.")
+    return said
+
+
+def _split(what: str, parts: Sequence[tuple[list[str], bool]]) -> str:
+    able = [name for (name,), fits in parts if fits]
+    unable = [name for (name,), fits in parts if not fits]
+    if not unable:
+        return f"{what} that can be estimated: all ({_few(able)})."
+    if not able:
+        return f"{what} that can be estimated: none."
+    return f"{what} that can be estimated: {_few(able)}; not {_few(unable)}."
+
+
+def _few(names: Sequence[str]) -> str:
+    if len(names) <= MOST_NAMED:
+        return listed(names)
+    return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
+
+
+def _seen(factor: Factor, rows: Sequence[Mapping[str, str]]) -> Factor:
+    """Return the factor with the levels that occur."""
+    there = {row[factor.name] for row in rows if factor.name in row}
+    levels = tuple(level for level in factor.levels if level in there)
+    reference = factor.reference if factor.reference in there or not levels else levels[0]
+    return replace(factor, levels=levels or (factor.reference,), reference=reference)
+
+
+def _columns(factor: Factor, rows: Sequence[Mapping[str, str]]) -> Array:
+    """Return columns that sum to zero over the levels: an average effect is then free of balanced interactions."""
+    values = [
+        [(row.get(factor.name) == x) - (row.get(factor.name) == factor.reference) for x in factor.others]
+        for row in rows
+    ]
+    return np.array(values, dtype=float)
+
+
+def _block_columns(blocks: Sequence[int] | None) -> list[Array]:
+    if blocks is None:
+        return []
+    names = list(dict.fromkeys(blocks))
+    return [np.array([(block == name) - (block == names[0]) for block in blocks], dtype=float) for name in names[1:]]
+
+
+def _is_above(factors: Sequence[Factor], one: Factor, other: Factor) -> bool:
+    """Tell whether one slot decides whether the other exists: their interaction is the other's effect."""
+    by_name = {factor.name: factor for factor in factors}
+    parents = [parent for parent, _ in other.when]
+    return one.name in parents or any(
+        _is_above(factors, one, by_name[parent]) for parent in parents if parent in by_name
+    )
+
+
+def _rank(columns: Array) -> int:
+    return int(np.linalg.matrix_rank(columns, tol=ZERO * max(columns.shape)))
+
+
+def _biases(frame: Array, own: Mapping[str, Array], both: Mapping[Pair, Array]) -> dict[str, tuple[Pair, ...]]:
+    """Return the interactions with a part in the estimate of each slot: the alias matrix (Box and Wilson 1951)."""
+    mains = np.column_stack([frame, *own.values()])
+    inverse = np.linalg.pinv(mains)
+    parts: dict[str, Array] = {}
+    first = frame.shape[1]
+    for name, columns in own.items():
+        parts[name] = inverse[first : first + columns.shape[1]]
+        first += columns.shape[1]
+    return {
+        name: tuple(
+            pair for pair, columns in both.items() if name not in pair and np.abs(part @ columns).max(initial=0) > ZERO
+        )
+        for name, part in parts.items()
+    }
+
+
+def _confused(mains: Array, both: Mapping[Pair, Array], able: Sequence[Pair]) -> dict[Pair, tuple[Pair, ...]]:
+    """Return for each pair that can be estimated alone the others beside which it cannot."""
+    confused: dict[Pair, list[Pair]] = {}
+    ranks = {pair: _rank(np.column_stack([mains, both[pair]])) for pair in able}
+    base = _rank(mains)
+    for one, two in combinations(able, 2):
+        together = _rank(np.column_stack([mains, both[one], both[two]]))
+        if together < ranks[one] + ranks[two] - base:
+            confused.setdefault(one, []).append(two)
+            confused.setdefault(two, []).append(one)
+    return {pair: tuple(others) for pair, others in confused.items()}
+
+
+def _is_around_one(rows: Sequence[Mapping[str, str]]) -> bool:
+    """Tell whether all settings differ from one of them in a single slot; what comes to exist by it does not count."""
+
+    def differences(one: Mapping[str, str], other: Mapping[str, str]) -> int:
+        return sum(one[name] != other[name] for name in one.keys() & other.keys())
+
+    return any(all(differences(row, centre) <= 1 for row in rows) for centre in rows)
+
+
+def _unit_variances(factors: Sequence[Factor], rows: Sequence[Mapping[str, str]], frame: Array) -> dict[str, float]:
+    coded = matrix(factors, rows)
+    columns = np.column_stack([frame, coded.values[:, 1:]])
+    covariance = np.linalg.pinv(columns.T @ columns)
+    terms = coded.terms[1:]
+    found = {}
+    for factor in factors:
+        index = [frame.shape[1] + i for i, term in enumerate(terms) if term == (factor.name,)]
+        part = covariance[np.ix_(index, index)]
+        own = np.diag(part)
+        between = own[:, None] + own[None, :] - 2 * part
+        found[factor.name] = float(max(own.max(), between.max()))
+    return found

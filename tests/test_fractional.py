@@ -1,0 +1,148 @@
+"""Which trials a fractional design asks for."""
+
+import subprocess
+import sys
+from collections import Counter
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ablate import config, design, fractional
+from ablate.errors import StudyError
+
+TWOS = "{attention: [none, se], kernel: [3, 5], activation: [relu, gelu], norm: [batch, layer]}"
+THREES = (
+    "{attention: [none, se, eca], kernel: [3, 5, 7], activation: [relu, gelu, silu], norm: [batch, layer, instance]}"
+)
+NESTED = "{conv: [dense, depthwise], mix: {choices: [none, shuffle], when: {conv: depthwise}}, kernel: [3, 5, 7]}"
+
+
+def study(slots, runs, seeds=1):
+    text = f"network: resnet\ndata: digits\nslots: {slots}\ndesign: {{fractional: {{runs: {runs}}}}}\nseeds: {seeds}\n"
+    return config.parse_study(text, path=Path("s.yml"))
+
+
+def runs_of(read):
+    """Return a row of labels for each run, its seed last."""
+    settings, seeds = fractional.fraction(read)
+    return [
+        (*(str(setting[slot.name]) if slot.name in setting else None for slot in read.slots), seed)
+        for setting in settings
+        for seed in seeds[setting.label]
+    ]
+
+
+def model(read, runs):
+    """Return the main-effects model of runs, (run, effect), seeds as blocks; what is absent has zeros."""
+    seeds = sorted({run[-1] for run in runs})
+    columns = [[float(run[-1] == seed) for run in runs] for seed in seeds]
+    for i, slot in enumerate(read.slots):
+        others = [choice.label for choice in slot.choices if choice != slot.reference]
+        columns += [[float(run[i] == label) for run in runs] for label in others]
+    return np.array(columns).T
+
+
+@pytest.mark.parametrize(
+    ("slots", "runs", "seeds"), [(TWOS, 8, 1), (THREES, 18, 1), (TWOS, 12, 1), (TWOS, 8, 2), (TWOS, 16, 2)]
+)
+def test_an_orthogonal_array_holds_any_two_choices_equally_often(slots, runs, seeds):
+    rows = runs_of(study(slots, runs, seeds))
+
+    assert len(rows) == runs
+    for one, two in combinations(range(len(rows[0]) - (seeds == 1)), 2):
+        counts = Counter((row[one], row[two]) for row in rows)
+        assert len(set(counts.values())) == 1
+        assert len(counts) == len({row[one] for row in rows}) * len({row[two] for row in rows})
+
+
+def test_the_reference_comes_first_on_the_first_seed():
+    for slots, runs, seeds in [(TWOS, 8, 2), (NESTED, 9, 2), (THREES, 20, 2)]:
+        read = study(slots, runs, seeds)
+        settings, by_label = fractional.fraction(read)
+
+        assert settings[0] == read.reference
+        assert 0 in by_label[read.reference.label]
+
+
+def test_seeds_are_blocks_of_equal_size_in_which_no_setting_stands_twice():
+    rows = runs_of(study(NESTED, 11, 2))
+
+    assert sorted(Counter(row[-1] for row in rows).values()) == [5, 6]
+    assert len(set(rows)) == 11
+
+
+def test_what_is_no_array_is_as_good_as_the_best_of_all_subsets():
+    read = study("{conv: [dense, depthwise], kernel: [3, 5, 7]}", 5)
+    rows = runs_of(read)
+    every = [(*labels, 0) for labels in product(["dense", "depthwise"], ["3", "5", "7"])]
+    best = max(
+        np.linalg.slogdet(model(read, chosen).T @ model(read, chosen))[1]
+        for chosen in map(list, combinations(every, 5))
+        if ("dense", "3", 0) in chosen and np.linalg.matrix_rank(model(read, chosen)) == 4
+    )
+
+    assert np.linalg.slogdet(model(read, rows).T @ model(read, rows))[1] == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize(("slots", "runs", "seeds"), [(NESTED, 10, 2), (THREES, 14, 2), (TWOS, 10, 1)])
+def test_what_is_no_array_beats_two_hundred_random_choices(slots, runs, seeds):
+    read = study(slots, runs, seeds)
+    rows = runs_of(read)
+    rng = np.random.default_rng(0)
+
+    def random_runs():
+        found = []
+        for i in range(runs):
+            chosen = {slot.name: slot.choices[rng.integers(len(slot.choices))] for slot in read.slots}
+            setting = read.complete(chosen)
+            labels = (str(setting[slot.name]) if slot.name in setting else None for slot in read.slots)
+            found.append((*labels, i * seeds // runs))
+        return found
+
+    def information(rows):
+        return np.linalg.slogdet(model(read, rows).T @ model(read, rows))[1]
+
+    assert information(rows) > max(information(random_runs()) for _ in range(200))
+
+
+def test_a_slot_that_does_not_exist_is_not_told_apart():
+    read = study(NESTED, 9, 1)
+    rows = runs_of(read)
+
+    assert {row[1] for row in rows if row[0] == "dense"} == {None}
+    assert {row[1] for row in rows if row[0] == "depthwise"} == {"none", "shuffle"}
+
+
+def test_another_process_finds_the_same_design():
+    code = "from ablate import config, fractional; print(fractional.fraction(config.read_study('fraction'))[1])"
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in ("1", "2")
+    }
+
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("slots", "runs", "seeds", "said"),
+    [
+        (TWOS, 5, 1, "5 trials on 1 seeds leave no error for the effects of these slots: at least 6"),
+        (TWOS, 40, 2, "40 is out of range: all combinations on 2 seeds are 32"),
+        (NESTED, 19, 2, "19 is out of range: all combinations on 2 seeds are 18"),
+    ],
+)
+def test_a_number_of_runs_that_cannot_be_is_refused(slots, runs, seeds, said):
+    with pytest.raises(StudyError, match=said):
+        study(slots, runs, seeds)
+
+
+def test_a_plan_lists_the_trials_of_each_setting():
+    read = study(NESTED, 11, 2)
+    planned = design.plan(read)
+
+    assert sum(len(seeds) for seeds in planned.seeds.values()) == 11
+    assert set(planned.against.values()) == {planned.reference.label}
