@@ -204,7 +204,7 @@ def _is_around_one(rows: Sequence[Mapping[str, str]]) -> bool:
 
 def _unit_variances(factors: Sequence[Factor], rows: Sequence[Mapping[str, str]], frame: Array) -> dict[str, float]:
     coded = matrix(factors, rows)
-    columns = np.column_stack([frame, coded.values[:, 1:]])
+    columns = np.column_stack([frame, coded.columns[:, 1:]])
     covariance = np.linalg.pinv(columns.T @ columns)
     terms = coded.terms[1:]
     found = {}

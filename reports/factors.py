@@ -28,14 +28,14 @@ class Factor:
         reference: the level that others are compared with; of a slot that exists under a condition also the one at
             which the levels of its parents are compared.
         when: for each parent, the levels under which this slot exists; parents stand before it.
-        values: of an ordered slot, the number that each level stands for.
+        numbers: of an ordered slot, the number that each level stands for.
     """
 
     name: str
     levels: tuple[str, ...]
     reference: str
     when: tuple[tuple[str, frozenset[str]], ...] = ()
-    values: tuple[float, ...] | None = None
+    numbers: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.reference not in self.levels:
@@ -56,16 +56,16 @@ class Matrix:
     """Columns for rows of levels.
 
     Attributes:
-        values: (row, column).
+        columns: (row, column).
         terms: of each column, what it belongs to.
     """
 
-    values: Array
+    columns: Array
     terms: tuple[Term, ...]
 
     def of(self, *terms: Term) -> Array:
         """Return the columns of some terms: (row, column)."""
-        return self.values[:, [term in terms for term in self.terms]]
+        return self.columns[:, [term in terms for term in self.terms]]
 
 
 def complete(factors: Sequence[Factor], chosen: Mapping[str, str]) -> dict[str, str]:

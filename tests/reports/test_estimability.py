@@ -98,6 +98,6 @@ def test_a_main_effect_is_estimable_where_its_differences_lie_in_the_row_space(l
             ],
             rows(*lines),
         )
-        space = np.linalg.pinv(coded.values) @ coded.values
+        space = np.linalg.pinv(coded.columns) @ coded.columns
         own = [k for k, term in enumerate(coded.terms) if term == (name,)]
         assert found.main[name] == bool(np.allclose(space[own], np.eye(len(space))[own], atol=1e-8))

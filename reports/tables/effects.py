@@ -1,0 +1,193 @@
+"""The table of slots: what each choice does on average over the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.formats import MISSING, counted, fixed, listed, one_line, percent, probability, sentence
+from reports.sentences import failures
+from reports.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reports.effects import Effects, Level, SlotEffect, Test
+    from reports.formats import Metric
+
+FEW = 4
+
+
+def effects_table(
+    effects: Effects,
+    *,
+    study: str,
+    question: str,
+    metric: Metric,
+    scored_on: str = "",
+    marks: Sequence[str] = (),
+) -> Table:
+    """Return one row for each choice of each slot.
+
+    `scored_on` is a sentence about the data, `marks` sentences that must stand with every number.
+    """
+    rows = [(slot, level) for slot in effects.slots for level in slot.levels]
+    noise = [effects.sd, *(level.delta for _, level in rows)]
+    decimals = metric.decimals(noise)
+    columns = _columns(effects, rows, metric, decimals)
+    notes = [*marks, *_notes(effects, metric, decimals)]
+    caption = [_caption(effects, metric), scored_on, *marks]
+    return Table(
+        title=one_line(study),
+        question=one_line(question),
+        caption=one_line(" ".join(filter(None, caption))),
+        columns=tuple(one_line(column.header) for column in columns),
+        words=frozenset(one_line(column.header) for column in columns if column.words),
+        rows=tuple(
+            tuple(one_line(cell) for cell in row) for row in zip(*(column.cells for column in columns), strict=True)
+        ),
+        reference_row=next((i for i, (slot, level) in enumerate(rows) if level.name == slot.reference), 0),
+        notes=tuple(one_line(note) for note in notes),
+        frame=_figures(rows),
+    )
+
+
+def _columns(effects: Effects, rows: Sequence[tuple[SlotEffect, Level]], metric: Metric, decimals: int) -> list[Column]:
+    names = ["" if i and rows[i - 1][0] is slot else slot.name for i, (slot, _) in enumerate(rows)]
+    interval = f" [{percent(effects.level)} interval]" if any(level.low is not None for _, level in rows) else ""
+    header = f"Δ {metric.difference_unit}".strip() + interval
+    columns = [
+        Column("slot", names, words=True),
+        Column("choice", [level.name for _, level in rows], words=True),
+        Column(f"adjusted {metric.header}", [_score(level.mean, metric, decimals) for _, level in rows]),
+        Column(header, [_difference(slot, level, metric, decimals) for slot, level in rows]),
+    ]
+    if effects.kept:
+        here = [_score(level.at_reference, metric, decimals, signed=True) for _, level in rows]
+        columns.append(Column("Δ at reference", here))
+    columns.append(Column("p (Holm)", [probability(level.p_adjusted) for _, level in rows]))
+    columns.append(Column("raw", [_score(level.raw, metric, decimals) for _, level in rows]))
+    columns.append(Column("settings", [str(level.n_settings) for _, level in rows]))
+    columns.append(Column("runs", [str(level.n_runs) for _, level in rows]))
+    if any(level.pruned for _, level in rows):
+        columns.append(Column("stopped", [percent(round(level.pruned, 2)) for _, level in rows]))
+    return columns
+
+
+def _score(value: float | None, metric: Metric, decimals: int, *, signed: bool = False) -> str:
+    return MISSING if value is None else fixed(value * metric.scale, decimals, signed=signed)
+
+
+def _difference(slot: SlotEffect, level: Level, metric: Metric, decimals: int) -> str:
+    if level.name == slot.reference:
+        return "reference"
+    delta = _score(level.delta, metric, decimals, signed=True)
+    if level.low is None or level.high is None:
+        return delta
+    low, high = (_score(edge, metric, decimals, signed=True) for edge in (level.low, level.high))
+    return f"{delta} [{low}, {high}]"
+
+
+def _figures(rows: Sequence[tuple[SlotEffect, Level]]) -> pd.DataFrame:
+    """Return the raw figures, one row a choice; NaN where there is none."""
+    records = []
+    for slot, level in rows:
+        values = {("choice" if key == "name" else key): value for key, value in vars(level).items()}
+        test = slot.test
+        records.append(
+            {"slot": slot.name, **values}
+            | {"slot_f": test and test.f, "slot_df": test and test.df, "slot_p": test and test.p}
+            | {"slot_p_adjusted": test and test.p_adjusted, "slot_eta_squared": test and test.share}
+        )
+    frame = pd.DataFrame.from_records(records, columns=list(records[0]) if records else ["slot", "choice"])
+    words = {"slot", "choice"}
+    return frame.astype({name: float for name in frame.columns if name not in words})
+
+
+def _caption(effects: Effects, metric: Metric) -> str:
+    direction = "higher" if metric.higher_is_better else "lower"
+    what = "single runs, their seeds in the model" if effects.blocked else "the means of settings over their seeds"
+    over = f"{effects.n_grid:,} combinations of the slots, each counted alike"
+    parts = [
+        f"The table estimates the effect of each slot averaged over the {over}.",
+        f"Adjusted {metric.header} and Δ: from a linear model of {what}; {direction} is better.",
+    ]
+    if effects.df:
+        parts.append(
+            f"Brackets: {percent(effects.level)} t-interval from what these deviate from the model "
+            f"({counted(effects.df, 'degree')} of freedom), not corrected. p: two-sided, corrected over all differences "
+            "by Holm's method."
+        )
+    parts.append(
+        "Raw: the mean of the settings that hold a choice, whatever stands beside it, and therefore no effect."
+    )
+    return " ".join(parts)
+
+
+def _notes(effects: Effects, metric: Metric, decimals: int) -> Iterator[str]:
+    if effects.exploratory:
+        yield sentence(f"Exploratory, no more: {'; '.join(effects.exploratory)}")
+    yield from _found(effects, metric, decimals)
+    tested = [slot for slot in effects.slots if slot.test]
+    if tested:
+        named = "; ".join(f"{slot.name} {_said(slot.test)}" for slot in tested if slot.test)
+        yield f"All choices of a slot together (F-test of type II, p by Holm, share of partial η²): {named}."
+    for slot in effects.slots:
+        if slot.test is None and slot.reason:
+            yield sentence(f"'{slot.name}' is not tested: {slot.reason}")
+    yield from _interactions(effects)
+    for slot in effects.slots:
+        if slot.linear is not None:
+            bent = "" if slot.quadratic is None else f", bend p = {probability(slot.quadratic)}"
+            yield f"Trend over '{slot.name}': straight p = {probability(slot.linear)}{bent} (not corrected)."
+    yield from failures(effects.failed, {})
+
+
+def _found(effects: Effects, metric: Metric, decimals: int) -> Iterator[str]:
+    """Say which choices differ from their slot's reference."""
+    alpha = percent(1 - effects.level)
+    found: dict[str, list[str]] = {"better": [], "worse": []}
+    tested = False
+    for slot in effects.slots:
+        for level in slot.levels:
+            if level.p_adjusted is None or level.delta is None:
+                continue
+            tested = True
+            if level.p_adjusted < 1 - effects.level:
+                verdict = "better" if (level.delta > 0) == effects.higher_is_better else "worse"
+                difference = metric.difference(level.delta, decimals)
+                found[verdict].append(f"{slot.name} '{level.name}' ({difference} from '{slot.reference}')")
+    for verdict, names in found.items():
+        if names:
+            yield f"On average {verdict} at {alpha} after Holm's correction: {listed(names)}."
+    if tested and not any(found.values()):
+        yield f"No choice differs on average from its slot's reference at {alpha} after Holm's correction."
+    if not tested:
+        yield "No conclusion: no difference could be tested."
+
+
+def _interactions(effects: Effects) -> Iterator[str]:
+    tests = {pair: test for pair, test in effects.interactions.items() if test}
+    for pair in effects.kept:
+        said = _said(tests[pair])
+        yield (
+            f"{' × '.join(pair)} may interact ({said}): the effect of either depends on the other, and Δ is its average; "
+            "Δ at reference is that beside the references of the other slots."
+        )
+    clear = [" × ".join(pair) for pair in tests if pair not in effects.kept]
+    if clear:
+        yield f"No sign of interaction (p ≥ 0.1): {_few(clear)}."
+    unknown = [" × ".join(pair) for pair, test in effects.interactions.items() if test is None]
+    if unknown:
+        yield f"Interactions that these settings cannot show: {_few(unknown)}."
+
+
+def _few(names: Sequence[str]) -> str:
+    return listed(names) if len(names) <= FEW else f"{', '.join(names[:FEW])} and {len(names) - FEW} more"
+
+
+def _said(test: Test) -> str:
+    p = probability(test.p_adjusted)
+    p = f"p {p[0]} {p[1:]}" if p.startswith("<") else f"p = {p}"
+    return f"F({test.df}, {test.df_error}) = {test.f:.2f}, {p}, share {test.share:.2f}"
