@@ -124,13 +124,14 @@ def ahead(study: Study, forecast: "Forecast", workers: int) -> Iterator[str]:
     recipe = (f"{k} {v}" for k, v in vars(study.recipe).items() if v is not None and f"recipe.{k}" not in given)
     yield f"Recipe: {', '.join(recipe)}."
     yield f"Design {study.design.rule}: {forecast.plan.estimand}."
-    rows = [("setting", "compared with", "parameters", "MACs", "activations", "s/trial", "waiting")]
+    beside = "compared with" if forecast.plan.seeds is None else "seeds"
+    rows = [("setting", beside, "parameters", "MACs", "activations", "s/trial", "waiting")]
     for setting in forecast.plan.settings:
         cost = forecast.costs[setting.label]
         scale = forecast.networks[setting.label].scale
         waiting = sum(trial.setting == setting for trial in forecast.waiting)
         rows.append(
-            (setting.label, forecast.plan.against.get(setting.label, "(reference)"), f"{cost.params:,}",
+            (setting.label, _beside(forecast, setting), f"{cost.params:,}",
              f"{cost.macs:,}", f"{scale[0]:.2g} to {scale[1]:.2g}" if scale else "?", f"{forecast.seconds[setting.label]:.1f}", f"{waiting}/{_n_seeds(study, forecast, setting)}")
         )  # fmt: skip
     yield f"\n{columns(rows)}\n"
@@ -164,6 +165,13 @@ def ahead(study: Study, forecast: "Forecast", workers: int) -> Iterator[str]:
     yield from forecast.estimable
     yield forecast.sensitivity
     yield from stale(forecast.stale)
+
+
+def _beside(forecast: "Forecast", setting: Setting) -> str:
+    """Return what a setting is compared with; of settings that have seeds of their own these."""
+    if forecast.plan.seeds is not None:
+        return ", ".join(map(str, forecast.plan.seeds[setting.label]))
+    return forecast.plan.against.get(setting.label, "(reference)")
 
 
 def _n_seeds(study: Study, forecast: "Forecast", setting: Setting) -> int:

@@ -41,7 +41,7 @@ FEWEST_SETTINGS = 3  # of a level
 MOST_PRUNED = 1 / 3  # of the runs
 LARGEST_CONDITION = 30.0
 LEAST_PER_CELL = 2  # settings
-DOUBTFUL = 0.1  # an interaction with a smaller p stays in the model
+DOUBTFUL = 0.1  # an interaction with a smaller p, corrected over all that are tested, stays in the model
 LARGEST_GRID = 20_000  # combinations; of more than that as many are drawn
 ZERO = 1e-8
 
@@ -116,7 +116,7 @@ class Effects:
 
     Attributes:
         interactions: of each pair of slots its test; None where it is not estimable.
-        kept: pairs that are in the model, as their interaction has p < .1.
+        kept: pairs that are in the model, as their interaction has p < .1 after correction.
         sd: what settings deviate from the model by, for one seed; None without degrees of freedom.
         n_grid: combinations that the adjusted means are taken over.
         exploratory: why these figures are no more than that; empty if nothing speaks against them.
@@ -330,7 +330,7 @@ def _kept(data: _Data, factors: Sequence[Factor], tests: Mapping[Pair, Test]) ->
     """Return the doubtful interactions, the most certain first, as many as the settings determine together."""
     kept: tuple[Pair, ...] = ()
     for pair in sorted(tests, key=lambda pair: tests[pair].p):
-        if tests[pair].p < DOUBTFUL:
+        if tests[pair].p_adjusted < DOUBTFUL:
             model = _fit(data, factors, (*kept, pair))
             if model.df > 0 and model.rank == model.columns.shape[1]:
                 kept = (*kept, pair)

@@ -106,7 +106,8 @@ def sentences(found: Estimability) -> list[str]:
     confused = {frozenset((pair, other)) for pair, others in found.confused.items() for other in others}
     if confused:
         named = [" with ".join(" × ".join(pair) for pair in sorted(two)) for two in confused]
-        said.append(f"Interactions that look like each other: {_few(sorted(named))}.")
+        many = f"many, in {len(named)} pairs" if len(named) > MOST_NAMED else listed(sorted(named))
+        said.append(f"Interactions that look like each other: {many}.")
     return said
 
 

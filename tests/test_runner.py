@@ -421,3 +421,87 @@ def test_a_search_is_exported_as_an_optuna_study(study, runs, tmp_path):
     scores = {trial.params["attention"]: trial.value for trial in loaded.trials}
     assert scores == pytest.approx({"none": 0.507, "se": 0.607, "eca": 0.707})
     assert [len(trial.intermediate_values) for trial in loaded.trials] == [6, 6, 6]
+
+
+def test_adaptive_seeds_stop_where_the_answer_is_clear_and_are_not_asked_for_again(study, runs):
+    def noisy(network, data, recipe, seed, resume=None):
+        for progress in quick(network, data, recipe, 0):
+            noise = math.sin(1000 * progress.scores["accuracy"] * (seed + 1)) * 0.002
+            yield Progress(progress.epoch, {"accuracy": progress.scores["accuracy"] + noise}, {})
+
+    text = STUDY.replace("seeds: 2", "seeds: {from: 2, to: 6}") + "calibration: [[none, control]]\n"
+    result = run(study(text), runs, train=noisy)
+    again = run(study(text), runs, train=noisy)
+
+    assert len(result.frame) < 24
+    assert set(result.table.frame["verdict"].dropna()) >= {"better"}
+    assert "Seeds were allocated adaptively" in result.table.caption
+    assert any("A/A check" in note for note in result.table.notes)
+    assert again.frame["run_id"].tolist() == result.frame["run_id"].tolist()
+
+
+def test_a_race_selects_on_held_out_images_and_says_so(study, runs):
+    n_scored = []
+
+    def counting(network, data, recipe, seed, resume=None):
+        n_scored.append(len(data.test_targets))
+        yield from quick(network, data, recipe, seed)
+
+    result = run(study(STUDY.replace("seeds: 2", "seeds: {from: 2, to: 3, until: best}")), runs, train=counting)
+
+    assert set(n_scored) == {10}
+    assert "held-out fifth" in result.table.caption
+    assert result.table.frame["p"].isna().all()
+
+
+def test_selecting_on_the_test_part_leaves_a_mark_in_the_table(study, runs):
+    text = STUDY.replace("seeds: 2", "seeds: {from: 2, to: 3, until: best}\nselect: test")
+    result = run(study(text), runs)
+
+    assert result.table.notes[0].startswith("Selected on the test part")
+    assert "Selected on the test part" in result.table.caption
+
+
+def test_the_twin_of_a_setting_starts_from_other_weights_and_sees_the_same_images(study, runs):
+    def weigh(network, data, recipe, seed, resume=None):
+        weights = sum(p.abs().sum().item() for p in network.parameters())
+        for epoch in range(recipe.epochs):
+            yield Progress(epoch + 1, {"accuracy": 0.5 + weights % 1 / 10}, {})
+
+    frame = run(study(STUDY + "calibration: [[none, control]]\n"), runs, train=weigh).frame
+    scores = frame.set_index(["setting", "seed"])["accuracy"]
+
+    assert scores["none", 0] != scores["control", 0]
+
+
+def test_a_fraction_runs_so_many_trials_and_tells_slots_apart(study, runs):
+    text = STUDY.replace("attention: [none, se, eca]", "attention: [none, se, eca]\n  kernel: [3, 5]")
+    text = text.replace("seeds: 2", "seeds: 2\ndesign: {fractional: {runs: 8}}")
+    result = run(study(text), runs)
+
+    assert len(result.frame) == 8
+    assert result.effects is None
+    slots = result.table.frame.set_index(["slot", "choice"])["delta"]
+    assert slots["attention", "se"] == pytest.approx(0.1, abs=0.01)
+    assert slots["kernel", "5"] == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_factorial_has_a_second_table_of_its_slots(study, runs, tmp_path):
+    text = STUDY.replace("attention: [none, se, eca]", "attention: [none, se, eca]\n  kernel: [3, 5, 7]")
+    result = run(study(text.replace("seeds: 2", "seeds: 2\ndesign: factorial")), runs)
+
+    assert len(result.frame) == 18
+    assert result.effects.frame.set_index(["slot", "choice"]).loc[("attention", "eca"), "delta"] == pytest.approx(0.2)
+    assert {"comparison.tex", "effects.tex", "effects.csv"} <= {path.name for path in result.write(tmp_path / "out")}
+
+
+def test_matched_settings_stand_beside_themselves_with_their_widths(study, runs):
+    text = STUDY.replace("[none, se, eca]", "[none, se]") + "match: {by: params, show: both}\n"
+    result = run(study(text), runs)
+
+    figures = result.table.frame.set_index("setting")
+    assert list(figures.index) == ["none", "se", "se, matched"]
+    assert figures.loc["se, matched", "slot.width"] is not None
+    sizes = figures["params"]
+    assert abs(sizes["se, matched"] - sizes["none"]) < abs(sizes["se"] - sizes["none"])
+    assert any("instead of 16-32-64" in note for note in result.table.notes)

@@ -177,7 +177,7 @@ def _interactions(effects: Effects) -> Iterator[str]:
         )
     clear = [" × ".join(pair) for pair in tests if pair not in effects.kept]
     if clear:
-        yield f"No sign of interaction (p ≥ 0.1): {_few(clear)}."
+        yield f"No sign of interaction (p ≥ 0.1 after correction): {_few(clear)}."
     unknown = [" × ".join(pair) for pair, test in effects.interactions.items() if test is None]
     if unknown:
         yield f"Interactions that these settings cannot show: {_few(unknown)}."
