@@ -81,6 +81,7 @@ class Test:
         df: degrees of freedom of the effect, `df_error` those of the error.
         share: partial eta squared.
         p_adjusted: after Holm's correction over its kind: slots, or interactions.
+        is_pure: whether the error is what seeds scatter by alone, since no settings are left to deviate from the model.
     """
 
     f: float
@@ -89,6 +90,7 @@ class Test:
     p: float
     share: float
     p_adjusted: float
+    is_pure: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,12 +211,14 @@ class _Data:
         y: scores, (row,).
         weights: seeds that each stands for, (row,).
         nuisance: columns of the seeds, (row, seeds - 1), summing to zero; none where these are taken out before.
+        pure: what the seeds of a setting scatter by, as a variance, and its degrees of freedom.
     """
 
     rows: list[Row]
     y: Array
     weights: Array
     nuisance: Array
+    pure: tuple[float, int] = (0.0, 0)
 
     @classmethod
     def of(cls, scores: pd.DataFrame, rows: list[Row]) -> _Data:
@@ -227,7 +231,7 @@ class _Data:
         if is_linked:
             effects = fitted.seeds - fitted.seeds.mean()
             means = np.nansum(np.where(np.isfinite(y), y - effects, 0.0), axis=1) / fitted.counts
-            return cls(rows, means, fitted.counts, np.zeros((len(rows), 0)))
+            return cls(rows, means, fitted.counts, np.zeros((len(rows), 0)), (fitted.sd**2, fitted.df))
         setting, seed = np.nonzero(np.isfinite(y))
         indicator = np.eye(y.shape[1])[seed]
         columns = indicator[:, 1:] - indicator[:, :1]
@@ -284,17 +288,18 @@ def _without(model: _Model, data: _Data, dropped: set[tuple[str, ...]]) -> _Mode
     return _solve(model.columns[:, kept], tuple(model.terms[i] for i in kept), data)
 
 
-def _f_test(data: _Data, full: _Model, term: tuple[str, ...]) -> Test | None:
-    """Test a term beside all others but those that hold it (type II), with the error of the whole model."""
+def _f_test(data: _Data, full: _Model, term: tuple[str, ...], *, pure: tuple[float, int] | None = None) -> Test | None:
+    """Test a term beside all others but those that hold it (type II), with the error of the whole model or a pure one."""
+    variance, df_error = pure or (full.sd**2, full.df)
     above = {other for other in full.terms if set(term) < set(other)}
     with_, without = _without(full, data, above), _without(full, data, {*above, term})
     df = with_.rank - without.rank
-    if df == 0 or full.df == 0 or full.sd == 0:
+    if df == 0 or df_error == 0 or variance == 0:
         return None
     gain = max(0.0, without.rss - with_.rss)
-    f = gain / df / full.sd**2
-    p = float(special.fdtrc(df, full.df, f))
-    return Test(f, df, full.df, p, gain / (gain + full.rss), p)
+    f = gain / df / variance
+    p = float(special.fdtrc(df, df_error, f))
+    return Test(f, df, df_error, p, gain / (gain + variance * df_error), p, is_pure=pure is not None)
 
 
 # -- interactions ------------------------------------------------------------------------------------------------
@@ -312,18 +317,23 @@ def _pairs(factors: Sequence[Factor]) -> list[Pair]:
 
 
 def _interaction(data: _Data, factors: Sequence[Factor], pair: Pair) -> Test | None:
-    """Test an interaction beside the effects of all slots; None unless every two levels stand in two settings."""
+    """Test an interaction beside the effects of all slots; None if the settings do not determine it.
+
+    The error is what settings deviate from the model by if every two levels stand in two settings or more; else what
+    seeds scatter by, if there is that.
+    """
     one, two = (next(factor for factor in factors if factor.name == name) for name in pair)
     cells: dict[Pair, set[tuple[tuple[str, str], ...]]] = {}
     for row in data.rows:
         if one.name in row and two.name in row:
             cells.setdefault((row[one.name], row[two.name]), set()).add(tuple(sorted(row.items())))
-    if any(len(cells.get((a, b), ())) < LEAST_PER_CELL for a in one.levels for b in two.levels):
-        return None
+    least = min(len(cells.get((a, b), ())) for a in one.levels for b in two.levels)
     model = _fit(data, factors, [pair])
-    if model.rank < model.columns.shape[1]:
+    if least == 0 or model.rank < model.columns.shape[1]:
         return None
-    return _f_test(data, model, pair)
+    if least >= LEAST_PER_CELL and model.df:
+        return _f_test(data, model, pair)
+    return _f_test(data, model, pair, pure=data.pure)
 
 
 def _kept(data: _Data, factors: Sequence[Factor], tests: Mapping[Pair, Test]) -> tuple[Pair, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from reports.effects import DOUBTFUL
 from reports.formats import MISSING, counted, fixed, listed, one_line, percent, probability, sentence
 from reports.sentences import failures
 from reports.tables.table import Column, Table
@@ -175,7 +176,16 @@ def _interactions(effects: Effects) -> Iterator[str]:
             f"{' × '.join(pair)} may interact ({said}): the effect of either depends on the other, and Δ is its average; "
             "Δ at reference is that beside the references of the other slots."
         )
-    clear = [" × ".join(pair) for pair in tests if pair not in effects.kept]
+    seen = [pair for pair, test in tests.items() if pair not in effects.kept and test.p_adjusted < DOUBTFUL]
+    for pair in seen:
+        against = (
+            "against the scatter between seeds" if tests[pair].is_pure else "not in the model, which it would fill"
+        )
+        yield (
+            f"{' × '.join(pair)} may interact ({_said(tests[pair])}; {against}): the effect of either depends on the other, "
+            "and Δ is its average over these settings."
+        )
+    clear = [" × ".join(pair) for pair in tests if pair not in effects.kept and pair not in seen]
     if clear:
         yield f"No sign of interaction (p ≥ 0.1 after correction): {_few(clear)}."
     unknown = [" × ".join(pair) for pair, test in effects.interactions.items() if test is None]

@@ -165,6 +165,25 @@ def test_an_interaction_that_stays_in_the_model_is_averaged_over_all_combination
     assert found.interactions["a", "c"].p == pytest.approx(expected.loc["C(a):C(c)", "PR(>F)"], rel=1e-6)
 
 
+def test_a_factorial_of_two_slots_tests_their_interaction_against_the_scatter_of_seeds():
+    rng = np.random.default_rng(6)
+    rows, n_seeds = grid([A, B]), 4
+    scores = [list(0.8 + 0.02 * (row["a"] == "y") * (row["b"] == "5") + rng.normal(0, 0.01, n_seeds)) for row in rows]
+    found = estimated(rows, scores, [A, B])
+    runs = pd.DataFrame(
+        [{**row, "seed": s, "y": y} for row, of in zip(rows, scores, strict=True) for s, y in enumerate(of)]
+    )
+    expected = anova_lm(smf.ols("y ~ C(a) * C(b) + C(seed)", runs).fit(), typ=2)
+    test = found.interactions["a", "b"]
+
+    assert test.is_pure
+    assert (test.df, test.df_error) == (2, 15)
+    assert test.f == pytest.approx(expected.loc["C(a):C(b)", "F"], rel=1e-9)
+    assert test.p == pytest.approx(expected.loc["C(a):C(b)", "PR(>F)"], rel=1e-9)
+    assert found.kept == ()
+    assert found.df == 2
+
+
 def test_a_slot_inside_another_is_compared_there_and_its_parent_at_its_reference():
     rows = grid([A, CHILD, B])
     worth = {"x": 0.0, "y": 0.02}

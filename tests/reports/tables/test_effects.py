@@ -69,6 +69,16 @@ def test_an_interaction_adds_the_difference_at_the_reference():
     assert any(note.startswith("attention × norm may interact (F(2, 10) = ") for note in made.notes)
 
 
+def test_an_interaction_of_two_slots_is_seen_by_the_scatter_of_seeds():
+    made = table(
+        lambda row: 0.06 * (row["norm"] != "batch" and row["attention"] == "se"), factors=(ATTENTION, NORM), seeds=4
+    )
+
+    (said,) = [note for note in made.notes if "may interact" in note]
+    assert "against the scatter between seeds" in said
+    assert "Δ at reference" not in made.columns
+
+
 def test_the_doubts_come_first_but_for_the_marks():
     made = table(factors=(ATTENTION, NORM), marks=["Selected on the test part."])
 
