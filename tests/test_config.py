@@ -102,7 +102,7 @@ precision: no
             "precision: unknown precision: False (known: fp32, bf16) (YAML reads no, off and false as false: "
             "put the word in quotes if it is one)"
         ),
-        "network.resnet.width: expected int or none, not 16.5",
+        "network.resnet.width: expected int or none or a list, not 16.5",
         "data.digits.trian: unknown option of 'digits': 'trian'; did you mean 'train'? (known: train, split)",
         (
             "slots.atention: unknown slot of 'resnet': 'atention'; did you mean 'attention'? (known: attention, norm, "
