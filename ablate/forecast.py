@@ -132,7 +132,6 @@ def _rows(plan: design.Plan) -> tuple[list[dict[str, str]], list[int]]:
 def _sensitivity(study: Study, plan: design.Plan, sd: float | None, so_far: tuple[float, int] | None) -> str:
     """Say how large a difference must be to be found with 80 % probability."""
     from reports.estimability import estimability  # noqa: PLC0415  # as above
-
     from reports.power import detectable  # noqa: PLC0415  # as above
 
     n, k = len(study.seeds), len(plan.settings)

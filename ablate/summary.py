@@ -193,7 +193,6 @@ def _effects(
     planned: Mapping[str, Any], frame: "pd.DataFrame", settings: Mapping[str, Mapping[str, str]], *, scored_on: str = ""
 ) -> "Table":
     from reports.effects import slot_effects  # noqa: PLC0415  # pandas and scipy take a second
-
     from reports.factors import Factor  # noqa: PLC0415  # as above
     from reports.tables import Metric, effects_table  # noqa: PLC0415  # as above
 

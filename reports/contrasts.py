@@ -15,102 +15,27 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
+from reports.comparison import Comparison, Contrast, Estimate
 from reports.errors import ResultsError, unknown
-from reports.fit import Fit, correlation, fit_seeds, score_matrix
+from reports.fit import ROUNDING, Fit, correlation, fit_seeds, score_matrix
 from reports.frame import check, complete_seeds, failed_seeds
-from reports.power import detectable
+from reports.judgement import Difference, Rules, bonferroni, dunnett, holm, judge, p_sign_flip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
-    from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+    from reports.sequential import Looks
 
-Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
+Pair = tuple[str, str]
 
 GUARD = 0.90  # at .95 the guard hardly ever fires with three seeds
 PRIOR_DF = 4.0  # weight of the pooled variance in robust mode, in degrees of freedom
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A difference in the metric's own unit with its interval; `low` and `high` are None where noise is unknown."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """One setting minus another, paired by seed.
-
-    Attributes:
-        n: seeds on which both are complete.
-        estimate: None where the runs do not determine the difference.
-        p: two-sided, for this contrast alone; `p_holm` is corrected for all contrasts tested.
-        p_equivalent: of two one-sided tests at ± the practical difference, for this contrast alone.
-        detectable: the smallest true difference found with 80 % probability, in the metric's unit.
-        verdict: None where nothing was tested; then `reason` says why.
-    """
-
-    setting: str
-    against: str
-    n: int
-    estimate: Estimate | None = None
-    p: float | None = None
-    p_holm: float | None = None
-    p_equivalent: float | None = None
-    detectable: float | None = None
-    verdict: Verdict | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All contrasts of one metric in one study.
-
-    Attributes:
-        sd: pooled residual standard deviation, in the metric's unit; None without replicates.
-        df: degrees of freedom of `sd`.
-        rho: correlation of scores that share a seed, on the seeds that all settings share; None if not computable.
-        robust: why the variances are moderated ("a run failed", ...); None if they are pooled.
-        n_seeds: seeds that the model rests on.
-        failed: seeds that failed, for each setting that has any; such a setting is not compared.
-    """
-
-    metric: str
-    reference: str
-    higher_is_better: bool
-    practical: float | None
-    level: float
-    contrasts: tuple[Contrast, ...]
-    sd: float | None
-    df: int
-    rho: float | None
-    robust: str | None
-    n_seeds: int
-    failed: Mapping[str, tuple[int, ...]]
-
-    @property
-    def moderated(self) -> bool:
-        """Whether variances are moderated towards each contrast's own."""
-        return self.robust is not None
-
-    @property
-    def tested(self) -> tuple[Contrast, ...]:
-        """The contrasts that have a p-value."""
-        return tuple(c for c in self.contrasts if c.p is not None)
-
-    @property
-    def screening(self) -> bool:
-        """Whether a verdict rests on two seeds only."""
-        return any(c.n == 2 for c in self.tested)
+SEEDS_FOR_D_Z = 5  # with fewer, a standardised difference is mostly noise
+SEEDS_FOR_SIGN_FLIP = 10  # with fewer, the smallest p-value there can be is no small one
 
 
 def compare(
@@ -123,67 +48,144 @@ def compare(
     higher_is_better: bool = True,
     practical: float | None = None,
     level: float = 0.95,
+    correction: Literal["holm", "dunnett"] = "holm",
+    calibration: Sequence[Pair] = (),
+    looks: Looks | None = None,
+    until: Literal["decided", "best"] = "decided",
+    seeds: Sequence[int] | None = None,
 ) -> Comparison:
     """Contrast each setting with the reference, or with the setting that `against` names for it.
 
-    `settings` are the planned labels, in the order wanted; rows of others are left out, and one without runs gets a
-    contrast with a reason. Without it: the settings of the frame, sorted. `practical` is the smallest difference
-    that matters, in the metric's unit; without it no contrast is ever called equivalent.
+    Args:
+        frame: the runs.
+        metric: the column of scores.
+        reference: the setting that others are compared with unless `against` says otherwise.
+        against: setting → its partner.
+        settings: the planned labels, in the order wanted; rows of others are left out, and one without runs gets a
+            contrast with a reason. Without it: the settings of the frame, sorted.
+        higher_is_better: the direction of the metric.
+        practical: the smallest difference that matters, in the metric's unit; without it no contrast is ever called
+            equivalent.
+        level: one minus the family-wise error, and the level of the intervals.
+        correction: for the family of comparisons. Dunnett's is a little stronger; where variances are moderated its
+            joint distribution does not hold, and Holm's is used.
+        calibration: A/A pairs. The second minus the first is a contrast outside the family, tested at
+            (1 - level) / pairs; where it is all that the second is compared with, it is no comparison of the family.
+        looks: when adaptive seeds were looked at. The p-values are then those of `reports.sequential.decide` and the
+            variances pooled, whatever the guard says; intervals take no notice of the looks.
+        until: what the adaptive seeds were for; a race for the best tests nothing.
+        seeds: the study's seeds in their order, as `looks` counts them; sorted without it.
 
     Raises:
         ResultsError: if the frame is not fit to report, or a setting is unknown.
     """
     check(frame, metrics=[metric])
-    _check_options(practical, level)
+    rules = Rules(higher_is_better, practical, level)
     labels = _labels(frame, settings, reference)
-    frame = frame[frame["setting"].isin(labels)]
-    failed = failed_seeds(frame)
-    scores = score_matrix(frame, metric, without=failed)
-    fit = fit_seeds(scores)
-    done = complete_seeds(frame)
-    drafts = [_draft(fit, done, failed, pair) for pair in _pairs(labels, reference, against)]
-    robust = _robust_cause(fit, drafts, failed)
-    measured = [_measure(fit, draft, moderate=robust is not None) for draft in drafts]
-    family = [error for _, error in measured if error is not None]
-    contrasts = _judge(measured, family, higher_is_better=higher_is_better, practical=practical, level=level)
-    return Comparison(
-        metric=metric,
-        reference=reference,
-        higher_is_better=higher_is_better,
-        practical=practical,
-        level=level,
-        contrasts=contrasts,
-        sd=fit.sd if fit.df else None,
-        df=fit.df,
-        rho=correlation(scores),
-        robust=robust if family else None,
-        n_seeds=scores.shape[1],
-        failed=failed,
+    family = _pairs(labels, reference, against, calibration)
+    twins = [(second, first) for first, second in calibration]
+    study = _measured(_rows_of(frame, labels), metric, [*family, *twins], rules, adaptive=looks is not None)
+    measured, checks = study.measured[: len(family)], study.measured[len(family) :]
+    base = replace(
+        _comparison(study, metric, reference, rules),
+        calibration=_judged(checks, bonferroni([e.p for _, e in checks if e], len(checks)), rules, n_tests=len(checks)),
+    )
+    if looks is not None:
+        from reports.adaptive import allocated  # noqa: PLC0415  # what few studies need
+
+        scores = score_matrix(_rows_of(frame, labels), metric, without=(), seeds=seeds)
+        return allocated(base, measured, scores, rules, looks=looks, until=until)
+    errors = [error for _, error in measured if error is not None]
+    p_adjusted, fallback = holm([error.p for error in errors]), None
+    if correction == "dunnett" and study.robust is not None:
+        fallback = "with moderated variances Dunnett's joint distribution does not hold"
+    elif correction == "dunnett" and errors:
+        weights = [study.fit.weights(draft.setting, draft.against) for draft, error in measured if error is not None]
+        p_adjusted = dunnett(errors, study.fit.unit_covariance(np.array(weights)))
+    return replace(
+        base,
+        contrasts=_judged(measured, p_adjusted, rules, n_tests=len(errors)),
+        correction=correction if fallback is None else "holm",
+        fallback=fallback,
+        n_tests=len(errors),
+    )
+
+
+def compare_secondary(
+    frame: pd.DataFrame,
+    *,
+    higher_is_better: Mapping[str, bool],
+    reference: str,
+    against: Mapping[str, str] | None = None,
+    settings: Sequence[str] | None = None,
+    level: float = 0.95,
+    calibration: Sequence[Pair] = (),
+) -> tuple[Comparison, ...]:
+    """Compare on several metrics, as `compare` does, with all their contrasts corrected together by Holm's method.
+
+    `higher_is_better` gives each metric its direction. A/A pairs are in no comparison of theirs.
+
+    Raises:
+        ResultsError: if the frame is not fit to report, or a setting is unknown.
+    """
+    check(frame, metrics=higher_is_better)
+    labels = _labels(frame, settings, reference)
+    pairs, frame = _pairs(labels, reference, against, calibration), _rows_of(frame, labels)
+    rules = {metric: Rules(higher, None, level) for metric, higher in higher_is_better.items()}
+    studies = {metric: _measured(frame, metric, pairs, rules[metric]) for metric in rules}
+    p = [error.p for study in studies.values() for _, error in study.measured if error is not None]
+    adjusted = iter(holm(p))
+    return tuple(
+        replace(
+            _comparison(study, metric, reference, rules[metric]),
+            contrasts=_judged(study.measured, adjusted, rules[metric], n_tests=len(p)),
+            n_tests=len(p),
+        )
+        for metric, study in studies.items()
     )
 
 
 @dataclass(frozen=True)
-class _Error:
-    """The standard error of one tested contrast, and its degrees of freedom."""
+class _Study:
+    """One metric, measured but not judged: contrasts with their errors, None where one is not to be tested."""
 
-    value: float
-    se: float
-    df: float
-
-    @property
-    def p(self) -> float:
-        return float(2 * stats.t.sf(abs(self.value) / self.se, self.df))
+    fit: Fit
+    measured: tuple[tuple[Contrast, Difference | None], ...]
+    failed: Mapping[str, tuple[int, ...]]
+    robust: str | None
 
 
-def _check_options(practical: float | None, level: float) -> None:
-    if not 0 < level < 1:
-        raise ResultsError(f"level is {level}; it lies between 0 and 1, for instance 0.95")
-    if practical is not None and not 0 < practical < np.inf:
-        raise ResultsError(f"practical is {practical}; the smallest difference that matters is a positive number")
+def _measured(
+    frame: pd.DataFrame, metric: str, pairs: Iterable[Pair], rules: Rules, *, adaptive: bool = False
+) -> _Study:
+    failed, done = failed_seeds(frame), complete_seeds(frame)
+    fit = fit_seeds(score_matrix(frame, metric, without=failed))
+    drafts = [_described(fit, _draft(fit, done, failed, pair), rules) for pair in pairs]
+    robust = _robust_cause(fit, drafts, failed)
+    moderate = robust is not None and not adaptive
+    return _Study(fit, tuple(_measure(fit, draft, moderate=moderate) for draft in drafts), failed, robust)
+
+
+def _comparison(study: _Study, metric: str, reference: str, rules: Rules) -> Comparison:
+    """Return the comparison without its contrasts."""
+    return Comparison(
+        metric=metric,
+        reference=reference,
+        higher_is_better=rules.higher_is_better,
+        practical=rules.practical,
+        level=rules.level,
+        contrasts=(),
+        sd=study.fit.sd if study.fit.df else None,
+        df=study.fit.df,
+        rho=correlation(study.fit.scores),
+        robust=study.robust if any(error is not None for _, error in study.measured) else None,
+        n_seeds=study.fit.scores.shape[1],
+        failed=study.failed,
+    )
 
 
 def _labels(frame: pd.DataFrame, settings: Sequence[str] | None, reference: str) -> list[str]:
-    labels = list(settings) if settings is not None else sorted({str(name) for name in frame["setting"]})
+    labels = list(settings) if settings is not None else sorted(set(frame["setting"].tolist()))
     for label in labels:
         if labels.count(label) > 1:
             raise ResultsError(f"setting {label!r} is listed twice")
@@ -192,24 +194,38 @@ def _labels(frame: pd.DataFrame, settings: Sequence[str] | None, reference: str)
     return labels
 
 
-def _pairs(labels: list[str], reference: str, against: Mapping[str, str] | None) -> list[tuple[str, str]]:
+def _pairs(
+    labels: Sequence[str], reference: str, against: Mapping[str, str] | None, calibration: Sequence[Pair]
+) -> list[Pair]:
+    """Return the comparisons of the family, each a setting and its partner."""
     against = against or {}
-    for setting, other in against.items():
-        for label in (setting, other):
-            if label not in labels:
-                raise ResultsError(unknown("setting", label, labels) + ", asked for in a contrast")
-        if setting == other:
-            raise ResultsError(f"setting {setting!r} would be contrasted with itself")
+    for what, pairs in (("a contrast", against.items()), ("an A/A pair", calibration)):
+        for pair in pairs:
+            for label in pair:
+                if label not in labels:
+                    raise ResultsError(unknown("setting", label, labels) + f", asked for in {what}")
+            if pair[0] == pair[1]:
+                raise ResultsError(f"setting {pair[0]!r} would be contrasted with itself, asked for in {what}")
     if reference in against:
         raise ResultsError(
             f"the reference {reference!r} is contrasted with nothing; it was given {against[reference]!r}"
         )
-    return [(label, against.get(label, reference)) for label in labels if label != reference]
+    twins = {second: first for first, second in calibration}
+    if reference in twins:
+        raise ResultsError(
+            f"the reference {reference!r} must stand first in an A/A pair; before it stands {twins[reference]!r}"
+        )
+    partners = twins | dict(against)
+    pairs = [(label, partners.get(label, reference)) for label in labels if label != reference]
+    return [(label, partner) for label, partner in pairs if (partner, label) not in set(calibration)]
 
 
-def _draft(
-    fit: Fit, done: Mapping[str, Sequence[int]], failed: Mapping[str, Sequence[int]], pair: tuple[str, str]
-) -> Contrast:
+def _rows_of(frame: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    others = set(frame["setting"].tolist()) - set(labels)
+    return frame[frame["setting"].isin(list(labels))] if others else frame
+
+
+def _draft(fit: Fit, done: Mapping[str, Sequence[int]], failed: Mapping[str, Sequence[int]], pair: Pair) -> Contrast:
     """Estimate one difference, and say why it cannot be tested where it cannot."""
     setting, other = pair
     n = len(set(done.get(setting, ())) & set(done.get(other, ())))
@@ -232,6 +248,23 @@ def _draft(
     return draft
 
 
+def _described(fit: Fit, draft: Contrast, rules: Rules) -> Contrast:
+    """Add what the paired differences say without a model."""
+    if draft.estimate is None or draft.n == 0:
+        return draft
+    pairs = fit.pairs(draft.setting, draft.against)
+    draft = replace(draft, wins=int((pairs > 0 if rules.higher_is_better else pairs < 0).sum()))
+    if draft.reason is not None:
+        return draft
+    sd = float(pairs.std(ddof=1))
+    varies = sd > ROUNDING * float(np.abs(pairs).max())
+    return replace(
+        draft,
+        d_z=float(pairs.mean()) / sd if draft.n >= SEEDS_FOR_D_Z and varies else None,
+        p_sign_flip=p_sign_flip(pairs) if draft.n >= SEEDS_FOR_SIGN_FLIP else None,
+    )
+
+
 def _robust_cause(fit: Fit, drafts: list[Contrast], failed: Mapping[str, tuple[int, ...]]) -> str | None:
     """Return why the pooled variance is not to be trusted, or None."""
     guarded = [draft for draft in drafts if draft.reason is None and draft.n >= 3]
@@ -239,73 +272,32 @@ def _robust_cause(fit: Fit, drafts: list[Contrast], failed: Mapping[str, tuple[i
         return "a run failed"
     for draft in guarded:
         ratio = fit.own_variance(draft.setting, draft.against) / fit.sd**2
-        if ratio > stats.f.ppf(GUARD, draft.n - 1, fit.df):
+        if ratio > special.fdtri(draft.n - 1, fit.df, GUARD):
             return f"{draft.setting!r} minus {draft.against!r} varies more than the rest"
     return None
 
 
-def _measure(fit: Fit, draft: Contrast, *, moderate: bool) -> tuple[Contrast, _Error | None]:
-    """Give one draft its standard error, or none where it is not tested."""
+def _measure(fit: Fit, draft: Contrast, *, moderate: bool) -> tuple[Contrast, Difference | None]:
+    """Give one draft its error, or none where it is not tested."""
     if draft.reason is not None or draft.estimate is None:
         return draft, None
     if moderate and draft.n < 3:
         return replace(draft, reason=f"two seeds shared with {draft.against!r}: too few for moderated variances"), None
-    variance, df = fit.sd**2, float(fit.df)
+    variance, df, per_seed = fit.sd**2, float(fit.df), len(fit.counts) - 1.0
     if moderate:
-        df = draft.n - 1 + PRIOR_DF
+        df, per_seed = draft.n - 1 + PRIOR_DF, 1.0
         own = fit.own_variance(draft.setting, draft.against)
         variance = (PRIOR_DF * variance + (draft.n - 1) * own) / df
-    weights = fit.weights(draft.setting, draft.against)
-    se = float(np.sqrt(variance * fit.unit_variance(weights)))
-    return draft, _Error(draft.estimate.value, se, df)
+    unit = fit.unit_variance(fit.weights(draft.setting, draft.against))
+    return draft, Difference(draft.estimate.value, variance, unit, df, per_seed)
 
 
-def _judge(
-    measured: list[tuple[Contrast, _Error | None]],
-    family: list[_Error],
-    *,
-    higher_is_better: bool,
-    practical: float | None,
-    level: float,
+def _judged(
+    measured: Iterable[tuple[Contrast, Difference | None]], p_adjusted: Iterable[float], rules: Rules, *, n_tests: int
 ) -> tuple[Contrast, ...]:
-    """Add intervals, p-values corrected over the family, the detectable difference and the verdict."""
-    alpha = 1 - level
-    holm = iter(_holm([error.p for error in family]))
-    judged = []
-    for contrast, error in measured:
-        if error is None or contrast.estimate is None:
-            judged.append(contrast)
-            continue
-        half = float(stats.t.isf(alpha / 2, error.df)) * error.se
-        p_holm = float(next(holm))
-        p_equivalent = _p_equivalent(error, practical) if practical is not None else None
-        verdict: Verdict = "inconclusive"
-        if p_holm < alpha:
-            verdict = "better" if (error.value > 0) == higher_is_better else "worse"
-        elif p_equivalent is not None and p_equivalent < alpha:
-            verdict = "equivalent"
-        judged.append(
-            replace(
-                contrast,
-                estimate=replace(contrast.estimate, low=error.value - half, high=error.value + half),
-                p=error.p,
-                p_holm=p_holm,
-                p_equivalent=p_equivalent,
-                detectable=error.se * detectable(error.df, alpha / len(family)),
-                verdict=verdict,
-            )
-        )
-    return tuple(judged)
-
-
-def _holm(p: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values (as statsmodels' `multipletests`, which collects garbage for 70 ms a call)."""
-    order = np.argsort(p, kind="stable")
-    adjusted = np.maximum.accumulate(np.asarray(p)[order] * np.arange(len(p), 0, -1))
-    return [float(value) for value in np.minimum(adjusted, 1.0)[np.argsort(order)]]
-
-
-def _p_equivalent(error: _Error, practical: float) -> float:
-    lower = stats.t.sf((error.value + practical) / error.se, error.df)
-    upper = stats.t.cdf((error.value - practical) / error.se, error.df)
-    return float(max(lower, upper))
+    """Judge each contrast that has an error; `p_adjusted` are theirs, in this order."""
+    adjusted = iter(p_adjusted)
+    return tuple(
+        draft if error is None else judge(draft, error, rules, p_adjusted=next(adjusted), n_tests=n_tests)
+        for draft, error in measured
+    )

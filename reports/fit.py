@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import linalg
-from statsmodels.regression.linear_model import OLS  # its `api` takes a second more
 
-from reports.frame import complete
+from reports.frame import tally
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,89 +23,120 @@ ROUNDING = 1e-10
 
 @dataclass(frozen=True)
 class Fit:
-    """The model M1. `unit` is the covariance of the coefficients over the residual variance."""
+    """The model, with the settings eliminated: what is left to solve is as large as the number of seeds.
 
-    scores: pd.DataFrame  # settings × seeds, NaN where there is no complete run
-    basis: Array  # orthonormal, of the row space of the design: (setting and seed effects, rank)
-    coefficients: Array  # (rank,)
-    unit: Array  # (rank, rank)
+    A contrast is given by its weights of the settings, which sum to zero. Balanced designs do not need the seed
+    effects: they cancel.
+
+    Attributes:
+        scores: settings × seeds, NaN where there is no complete run.
+        rows: of each setting, its row.
+        counts: runs of each setting.
+        means: mean score of each setting.
+        shares: (setting, seed), the part of a setting's runs that each seed has.
+        seeds: effect of each seed, beside the settings'.
+        unit: (seed, seed), covariance of `seeds` over the residual variance; a pseudo-inverse.
+        range: (seed, seed), the projector on what the runs tell of the seeds.
+        sd: residual standard deviation; 0 without residual degrees of freedom, or where all is rounding.
+        df: residual degrees of freedom.
+    """
+
+    scores: pd.DataFrame
+    rows: Mapping[str, int]
+    counts: Array
+    means: Array
+    shares: Array
+    seeds: Array
+    unit: Array
+    range: Array
     sd: float
     df: int
 
     def weights(self, setting: str, other: str) -> Array:
-        """Return the contrast as weights of the setting and seed effects."""
-        weights = np.zeros(len(self.basis))
-        labels = list(self.scores.index)
-        weights[[labels.index(setting), labels.index(other)]] = 1, -1
+        """Return the weights of one setting minus another."""
+        weights = np.zeros(len(self.counts))
+        weights[self.rows[setting]], weights[self.rows[other]] = 1, -1
         return weights
 
     def estimable(self, weights: Array) -> bool:
-        """Whether the runs determine the contrast: it lies in the row space of the design."""
-        return bool(np.allclose(self.basis @ (weights @ self.basis), weights, atol=1e-8))
+        """Whether the runs determine the contrast: a chain of shared seeds links its settings."""
+        seeds = weights @ self.shares
+        return bool(np.allclose(seeds @ self.range, seeds, atol=1e-8))
 
     def value(self, weights: Array) -> float:
         """Return the estimated contrast."""
-        return float(weights @ self.basis @ self.coefficients)
+        return float(weights @ self.means - weights @ self.shares @ self.seeds)
 
     def unit_variance(self, weights: Array) -> float:
         """Return the variance of the estimated contrast over the residual variance; balanced: 2/n."""
-        within = weights @ self.basis
-        return float(within @ self.unit @ within)
+        return float(self.unit_covariance(weights))
+
+    def unit_covariance(self, weights: Array) -> Array:
+        """Return the covariance of estimated contrasts, (contrast, setting), over the residual variance."""
+        seeds = weights @ self.shares
+        covariance: Array = (weights / self.counts) @ weights.T + seeds @ self.unit @ seeds.T
+        return covariance
+
+    def pairs(self, setting: str, other: str) -> Array:
+        """Return the paired differences, one for each seed that both have."""
+        y = self.scores.to_numpy()
+        difference: Array = y[self.rows[setting]] - y[self.rows[other]]
+        return difference[np.isfinite(difference)]
 
     def own_variance(self, setting: str, other: str) -> float:
         """Return half the variance of the paired differences: what `sd` squared would be from this pair alone."""
-        pair = (self.scores.loc[setting] - self.scores.loc[other]).dropna()
-        return float(np.var(pair.to_numpy(dtype=float), ddof=1)) / 2
+        return float(np.var(self.pairs(setting, other), ddof=1)) / 2
 
 
-def score_matrix(frame: pd.DataFrame, metric: str, *, without: Mapping[str, tuple[int, ...]]) -> pd.DataFrame:
-    """Return settings × seeds. A setting that failed is left out: its surviving seeds are a selection."""
-    rows = complete(frame)
-    rows = rows[~rows["setting"].isin(list(without))]
-    rows = pd.DataFrame(
-        {
-            "setting": rows["setting"].astype(str),
-            "seed": rows["seed"].astype(int),
-            "score": pd.to_numeric(rows[metric]).astype(float),
-        }
-    )
+def score_matrix(
+    frame: pd.DataFrame, metric: str, *, without: Iterable[str], seeds: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """Return settings × seeds, `seeds` in the order given, else all there are.
+
+    `without` are the settings that failed: their surviving seeds are a selection.
+    """
+    skipped = set(without)
+    done = {label: scores for label, scores in tally(frame, metric).items() if label not in skipped}
     # Sorted by label and seed, so that the order of the rows cannot change a digit.
-    return rows.pivot_table(index="setting", columns="seed", values="score").sort_index().sort_index(axis=1)
+    labels = sorted(done)
+    seeds = sorted({seed for scores in done.values() for seed in scores}) if seeds is None else list(seeds)
+    cells = [[done[label].get(seed, np.nan) for seed in seeds] for label in labels]
+    values = np.array(cells, dtype=float).reshape(len(labels), len(seeds))
+    return pd.DataFrame(values, index=labels, columns=seeds)
 
 
 def fit_seeds(scores: pd.DataFrame) -> Fit:
-    """Fit one effect per setting and per seed, in the row space of the design: there the coefficients are unique."""
+    """Fit one effect per setting and per seed; where the runs leave effects open, the smallest that fit best."""
     y = scores.to_numpy(dtype=float)
-    setting, seed = np.nonzero(np.isfinite(y))
-    if not len(setting):
-        return Fit(scores, np.zeros((0, 0)), np.zeros(0), np.zeros((0, 0)), 0.0, 0)
-    design = np.hstack([np.eye(y.shape[0])[setting], np.eye(y.shape[1])[seed]])  # (runs, settings + seeds)
-    basis = linalg.orth(design.T)
-    observed = y[setting, seed]
-    fitted = OLS(observed - observed.mean(), design @ basis).fit()
-    df = len(observed) - basis.shape[1]
-    sd = float(np.sqrt(fitted.ssr / df)) if df else 0.0
-    if sd <= ROUNDING * float(np.abs(observed).max()):
+    there = np.isfinite(y)
+    counts = there.sum(axis=1).astype(float)
+    means = np.where(there, y, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    shares = there / np.maximum(counts, 1)[:, None]
+    deviation = np.where(there, y - means[:, None], 0.0)
+    information = np.diag(there.sum(axis=0).astype(float)) - there.T.astype(float) @ shares
+    unit = np.linalg.pinv(information, rcond=ROUNDING, hermitian=True)
+    seeds = unit @ deviation.sum(axis=0)
+    residual = np.where(there, deviation - seeds + (shares @ seeds)[:, None], 0.0)
+    projector = information @ unit
+    df = int(counts.sum() - (counts > 0).sum() - round(float(np.trace(projector))))
+    sd = float(np.sqrt((residual**2).sum() / df)) if df > 0 else 0.0
+    if sd <= ROUNDING * float(np.abs(np.where(there, y, 0.0)).max(initial=0.0)):
         sd = 0.0
-    return Fit(
-        scores=scores,
-        basis=basis,
-        coefficients=np.asarray(fitted.params, dtype=float),
-        unit=np.asarray(fitted.normalized_cov_params, dtype=float),
-        sd=sd,
-        df=df,
-    )
+    rows = {str(label): row for row, label in enumerate(scores.index)}
+    return Fit(scores, rows, counts, means, shares, seeds, unit, projector, sd, df)
 
 
 def correlation(scores: pd.DataFrame) -> float | None:
     """Return the correlation that sharing a seed gives, from the mean squares of seeds and residuals."""
-    y = scores.dropna(axis=1).to_numpy(dtype=float)
+    y = scores.to_numpy(dtype=float)
+    y = y[:, np.isfinite(y).all(axis=0)]
     k, n = y.shape
     if k < 2 or n < 2:
         return None
-    residual = y - y.mean(axis=0) - y.mean(axis=1, keepdims=True) + y.mean()
-    between = float(k * np.var(y.mean(axis=0), ddof=1))
-    within = float((residual**2).sum() / ((k - 1) * (n - 1)))
+    seed_means = y.mean(axis=0)
+    residual = y - seed_means - y.mean(axis=1, keepdims=True) + y.mean()
+    between = k * float(((seed_means - seed_means.mean()) ** 2).sum()) / (n - 1)
+    within = float((residual**2).sum()) / ((k - 1) * (n - 1))
     total = between + (k - 1) * within
     if total <= (ROUNDING * float(np.abs(y).max())) ** 2:
         return None

@@ -10,6 +10,7 @@ all settings that are still asked for have their score; what is added to the sco
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 FUTILE = 0.10  # conditional power below which a comparison is given up
 # Simulated studies of the null distribution: a probability near 5 % is then good to 2.5 % of itself. Of large studies
-# there are fewer, so that no distribution takes more than a few seconds.
-REPLICATES, LEAST_REPLICATES, MOST_SCORES = 30_000, 2_000, 30_000_000
+# there are fewer, so that simulating them takes a second or two.
+REPLICATES, LEAST_REPLICATES, MOST_SCORES = 30_000, 2_000, 10_000_000
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def decide(
             needed = -special.stdtrit(df + (len(asked) - 1) * (looks.last - n), at_last / 2)
             hopeless = conditional_power(t, n / looks.last, needed) < FUTILE
             for j in np.array(tested)[hopeless]:
-                if found[j].state == "open" and ratios[j] > critical(*form, (j,), level=level):
+                if ratios[j] >= critical(*form, (j,), level=level):  # it is not decided, nor does it wait for others
                     found[j] = Decision(None, n, "futile")
     return {pairs[j][0]: replace(at, p=float(p[j]) if np.isfinite(ratios[j]) else None) for j, at in found.items()}
 
@@ -231,7 +232,7 @@ def conditional_power(t: Array, share: float, needed: float) -> Array:
 # -- the null distribution ---------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def null(k: int, pairs: tuple[tuple[int, int], ...], looks: Looks) -> Array:
     """Simulate the smallest ratio of each pair over all looks where no setting differs: (pairs, replicates).
 
@@ -260,7 +261,7 @@ def null(k: int, pairs: tuple[tuple[int, int], ...], looks: Looks) -> Array:
 def critical(
     k: int, pairs: tuple[tuple[int, int], ...], looks: Looks, among: tuple[int, ...], *, level: float = 0.95
 ) -> float:
-    """Return the largest ratio that rejects, if it is the smallest of the pairs `among`.
+    """Return the ratio below which the smallest of the pairs `among` rejects: a quantile of their null distribution.
 
     Where all settings are compared with one reference it depends on the number of pairs alone: the constant a(m).
     """
@@ -389,10 +390,9 @@ def _labels(pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _check_once(labels: Iterable[str], where: str) -> None:
-    labels = list(labels)
-    for label in labels:
-        if labels.count(label) > 1:
-            raise ResultsError(f"setting {label!r} stands twice in the {where}")
+    for label, n in Counter(labels).items():
+        if n > 1:
+            raise ResultsError(f"setting {label!r} stands {n} times in the {where}; each stands there once")
 
 
 def _check_level(level: float) -> None:

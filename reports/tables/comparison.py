@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from reports import sentences
-from reports.contrasts import compare
+from reports.captions import caption
+from reports.contrasts import compare, compare_secondary
 from reports.errors import ResultsError, unknown
 from reports.formats import (
     MISSING,
@@ -23,14 +25,18 @@ from reports.formats import (
     sentence,
 )
 from reports.frame import check, complete, complete_seeds
+from reports.identical import identical
+from reports.tables.figures import figures
 from reports.tables.table import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from reports.contrasts import Comparison, Contrast
+    from reports.comparison import Comparison, Contrast
+    from reports.sequential import Looks
 
 COSTS = {"params": ("params", count), "macs": ("MACs", magnitude), "latency_ms": ("ms", milliseconds)}
+P_VALUES = {"holm": "p (Holm)", "dunnett": "p (Dunnett)", "sequential": "p (sequential)"}
 
 
 def comparison_table(
@@ -42,27 +48,56 @@ def comparison_table(
     slots: Sequence[str],
     reference: str,
     metric: Metric,
-    planned_seeds: Sequence[int],
+    planned_seeds: Sequence[int] | Mapping[str, Sequence[int]],
     against: Mapping[str, str] | None = None,
     secondary: Sequence[Metric] = (),
     estimand: str = "",
     practical: float | None = None,
     level: float = 0.95,
+    correction: Literal["holm", "dunnett"] = "holm",
+    calibration: Sequence[tuple[str, str]] = (),
+    looks: Looks | None = None,
+    until: Literal["decided", "best"] = "decided",
+    scored_on: str = "",
+    marks: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Table:
-    """Compare the planned settings on one metric; secondary metrics get mean ± SD only.
+    """Compare the planned settings on one metric, and on secondary ones for which notes say what was found.
 
-    `settings` are the planned labels in the order of the rows, `slots` the slots to show as columns where they vary,
-    `notes` further sentences. `practical` is in the metric's unit as in the frame. Runs outside the plan are left
-    out and counted in a note.
+    Runs outside the plan are left out and counted in a note. For `against`, `practical`, `level`, `correction`,
+    `calibration`, `looks` and `until` see `reports.contrasts.compare`.
+
+    Args:
+        frame: the runs.
+        study: its name; the frame must hold no other.
+        question: what the study asks.
+        settings: the planned labels in the order of the rows.
+        slots: what to show as columns where it varies.
+        reference: the label of the setting that others are compared with.
+        metric: the primary one.
+        planned_seeds: the same for every setting, or by label; the longest list has the order of the study's seeds.
+        against: setting → its partner, where that is not the reference.
+        secondary: shown as mean ± SD; their contrasts are corrected together, apart from those of the primary metric.
+            They are not tested where seeds were allocated adaptively, because the primary metric decided how many.
+        estimand: what the contrasts estimate, to follow "The table estimates".
+        practical: the smallest difference that matters, in the metric's unit as in the frame.
+        level: one minus the family-wise error.
+        correction: for several comparisons.
+        calibration: A/A pairs.
+        looks: when adaptive seeds were looked at.
+        until: what the adaptive seeds were for.
+        scored_on: a sentence on the images that the scores come from; it stands in the caption.
+        marks: sentences that no reader of the table may miss: the first notes, and in the caption.
+        notes: further sentences.
 
     Raises:
         ResultsError: if the frame is not fit to report, belongs to another study, or a name in the call is unknown.
     """
-    metrics = (metric, *secondary)
-    check(frame, metrics=[each.name for each in metrics])
-    _check_study(frame, study, metrics)
-    planned = frame[frame["setting"].isin(list(settings)) & frame["seed"].isin(list(planned_seeds))]
+    check(frame, metrics=[each.name for each in (metric, *secondary)])
+    _check_study(frame, study, (metric, *secondary))
+    seeds = _seeds_of(settings, planned_seeds)
+    is_planned = [n in seeds.get(label, ()) for label, n in zip(frame["setting"], frame["seed"], strict=True)]
+    planned = frame[pd.Series(is_planned, index=frame.index, dtype=bool)]
     comparison = compare(
         planned,
         metric=metric.name,
@@ -72,40 +107,68 @@ def comparison_table(
         higher_is_better=metric.higher_is_better,
         practical=practical,
         level=level,
+        correction=correction,
+        calibration=calibration,
+        looks=looks,
+        until=until,
+        seeds=max(seeds.values(), key=len, default=()),
     )
-    figures = _figures(planned, comparison, settings=settings, slots=slots, metrics=metrics)
-    decimals = metric.decimals([comparison.sd, *figures["sd"]])
-    columns = [
-        *_row_numbers(figures, comparison),
-        *_label_columns(figures, slots),
-        *_result_columns(figures, comparison, metric, decimals),
-        *(Column(each.header, _scores(figures, each, f"{each.name}_", comparison)) for each in secondary),
-        *(Column(header, [show(value) for value in figures[cost]]) for cost, (header, show) in COSTS.items()),
-    ]
+    others: Sequence[Comparison | None] = [None] * len(secondary)
+    if looks is None:
+        others = compare_secondary(
+            planned,
+            higher_is_better={each.name: each.higher_is_better for each in secondary},
+            reference=reference,
+            against=against,
+            settings=settings,
+            level=level,
+            calibration=calibration,
+        )
+    by_metric = list(zip(secondary, others, strict=True))
+    raw = figures(planned, comparison, settings=settings, slots=slots, metric=metric, secondary=by_metric)
+    decimals = metric.decimals([comparison.sd, *raw["sd"]])
     done = complete_seeds(planned)
-    caption = sentences.caption(comparison, metric, estimand=estimand, n_seeds=_n_seeds(done), decimals=decimals)
-    all_notes = (
+    marked = [sentence(mark) for mark in marks]
+    said = [
+        *sentences.alarms(comparison, metric, decimals),
+        *marked,
         *sentences.answer(comparison, metric, decimals),
+        *sentences.secondary([(other, each) for each, other in by_metric if other is not None]),
+        *sentences.checks(comparison, metric, decimals),
         *sentences.failures(comparison.failed, done),
-        *sentences.coverage(settings, planned_seeds, done),
+        *sentences.coverage(seeds, done),
         *sentences.cautions(comparison),
-        *_identical(planned, comparison),
+        *sentences.identical(identical(planned, settings=settings, apart=calibration)),
         *sentences.outside(len(complete(frame)) - len(complete(planned))),
-        *(sentence(note) for note in notes),
-    )
+        *map(sentence, notes),
+    ]
+    about = caption(comparison, metric, estimand=estimand, n_seeds=_n_seeds(done), decimals=decimals)
+    columns = _columns(raw, comparison, slots=slots, metric=metric, secondary=secondary, decimals=decimals)
     return Table(
         title=one_line(study),
         question=one_line(question),
-        caption=one_line(caption),
+        caption=one_line(" ".join(filter(None, [about, sentence(scored_on), *marked]))),
         columns=tuple(one_line(column.header) for column in columns),
         words=frozenset(one_line(column.header) for column in columns if column.words),
         rows=tuple(
             tuple(one_line(cell) for cell in row) for row in zip(*(column.cells for column in columns), strict=True)
         ),
         reference_row=list(settings).index(reference),
-        notes=tuple(one_line(note) for note in all_notes),
-        frame=figures,
+        notes=tuple(map(one_line, said)),
+        frame=raw,
     )
+
+
+def _seeds_of(
+    settings: Sequence[str], planned: Sequence[int] | Mapping[str, Sequence[int]]
+) -> dict[str, Sequence[int]]:
+    """Return the planned seeds of each setting."""
+    if not isinstance(planned, Mapping):
+        return dict.fromkeys(settings, planned)
+    for label in settings:
+        if label not in planned:
+            raise ResultsError(unknown("setting", label, planned) + ", in the planned seeds")
+    return {label: planned[label] for label in settings}
 
 
 def _check_study(frame: pd.DataFrame, study: str, metrics: Sequence[Metric]) -> None:
@@ -113,78 +176,33 @@ def _check_study(frame: pd.DataFrame, study: str, metrics: Sequence[Metric]) -> 
         if name != study:
             raise ResultsError(f"the frame holds study {name!r}, not {study!r}")
     for metric in metrics:
-        scores = pd.to_numeric(complete(frame)[metric.name])
+        scores = complete(frame)[metric.name].astype(float)
         if metric.unit == "fraction" and not scores.between(0, 1).all():
             raise ResultsError(
-                f"column {metric.name!r} holds {scores[~scores.between(0, 1)].iloc[0]}; a fraction lies between 0 and 1"
+                f"column {metric.name!r} holds {scores[~scores.between(0, 1)].iloc[0]:g}; a fraction lies between 0 and 1"
             )
 
 
-def _figures(
-    frame: pd.DataFrame,
+def _columns(
+    raw: pd.DataFrame,
     comparison: Comparison,
     *,
-    settings: Sequence[str],
     slots: Sequence[str],
-    metrics: Sequence[Metric],
-) -> pd.DataFrame:
-    """Return the raw figures, one row per planned setting; NaN where there is none."""
-    contrasts = {contrast.setting: contrast for contrast in comparison.contrasts}
-    records = []
-    for setting in settings:
-        rows = frame[frame["setting"] == setting]
-        done = complete(rows)
-        record: dict[str, object] = {"setting": setting}
-        record |= {f"slot.{slot}": _slot_value(rows, slot) for slot in slots}
-        for position, metric in enumerate(metrics):
-            scores = pd.to_numeric(done[metric.name]).astype(float)
-            prefix = f"{metric.name}_" if position else ""
-            record |= {f"{prefix}mean": scores.mean(), f"{prefix}sd": scores.std(ddof=1)}
-        record |= _contrast_figures(contrasts.get(setting))
-        record |= {"n": len(done), "failed": len(comparison.failed.get(setting, ()))}
-        record |= {cost: _cost(done, setting, cost) for cost in COSTS}
-        records.append(record)
-    figures = pd.DataFrame.from_records(records)
-    words = ["setting", "against", "verdict", "reason", *(f"slot.{slot}" for slot in slots)]
-    return figures.astype({name: float for name in figures.columns if name not in words} | {"n": int, "failed": int})
-
-
-def _contrast_figures(contrast: Contrast | None) -> dict[str, object]:
-    estimate = contrast.estimate if contrast is not None else None
-    return {
-        "against": contrast.against if contrast is not None else None,
-        "delta": estimate.value if estimate is not None else None,
-        "low": estimate.low if estimate is not None else None,
-        "high": estimate.high if estimate is not None else None,
-        **{
-            name: getattr(contrast, name, None)
-            for name in ("p", "p_holm", "p_equivalent", "detectable", "verdict", "reason")
-        },
-    }
-
-
-def _slot_value(rows: pd.DataFrame, slot: str) -> str | None:
-    column = f"slot.{slot}"
-    if column not in rows.columns:
-        raise ResultsError(unknown("column", column, rows.columns))
-    values = rows[column].dropna().unique()
-    if len(values) > 1:
-        raise ResultsError(f"setting {rows['setting'].iloc[0]!r} has several values in column {column!r}")
-    return str(values[0]) if len(values) else None
-
-
-def _cost(rows: pd.DataFrame, setting: str, column: str) -> float | None:
-    """Return a cost; what the network fixes must be the same for every seed, latency is the median."""
-    if column not in rows.columns:
-        return None
-    values = pd.to_numeric(rows[column]).dropna()
-    if column != "latency_ms" and len(values.unique()) > 1:
-        raise ResultsError(f"setting {setting!r} has several values in column {column!r}: not one network")
-    return float(values.median()) if len(values) else None
+    metric: Metric,
+    secondary: Sequence[Metric],
+    decimals: int,
+) -> list[Column]:
+    return [
+        *_row_numbers(raw, comparison),
+        *_label_columns(raw, slots),
+        *_result_columns(raw, comparison, metric, decimals),
+        *(Column(each.header, _scores(raw, each, f"{each.name}_", comparison)) for each in secondary),
+        *(Column(header, [show(value) for value in raw[cost]]) for cost, (header, show) in COSTS.items()),
+    ]
 
 
 def _several_partners(comparison: Comparison) -> bool:
-    return bool({contrast.against for contrast in comparison.contrasts} - {comparison.reference})
+    return bool({contrast.against for contrast in comparison.rows.values()} - {comparison.reference})
 
 
 def _row_numbers(figures: pd.DataFrame, comparison: Comparison) -> list[Column]:
@@ -213,28 +231,44 @@ def _or_missing(values: pd.Series) -> list[str]:
 
 
 def _result_columns(figures: pd.DataFrame, comparison: Comparison, metric: Metric, decimals: int) -> list[Column]:
-    contrasts = {contrast.setting: contrast for contrast in comparison.contrasts}
+    contrasts = comparison.rows
     rows = [contrasts.get(setting) for setting in figures["setting"]]
     columns = [Column(metric.header, _scores(figures, metric, "", comparison))]
     if _several_partners(comparison):
         numbers = {setting: str(i) for i, setting in enumerate(figures["setting"], start=1)}
         columns.append(Column("vs row", [MISSING if row is None else numbers[row.against] for row in rows]))
-    interval = f"[{percent(comparison.level)} interval]" if comparison.tested else ""
+    # A race shows no intervals, not even those of its A/A pairs.
+    has_interval = comparison.race is None and any(row is not None and row.p is not None for row in rows)
+    interval = f"[{percent(comparison.level)} interval]" if has_interval else ""
     header = " ".join(["Δ", *filter(None, [metric.difference_unit, interval])])
-    columns.append(Column(header, [_difference(row, metric, decimals) for row in rows]))
-    columns.append(Column("p (Holm)", [MISSING if row is None else probability(row.p_holm) for row in rows]))
-    verdicts = [MISSING if row is None or row.verdict is None else row.verdict for row in rows]
-    for i, (n, failed) in enumerate(zip(figures["n"], figures["failed"], strict=True)):
-        if failed:
-            verdicts[i] = f"{failed}/{n + failed} failed"
-    columns.append(Column("verdict", verdicts, words=True))
-    sizes = [None if row is None or row.detectable is None else row.detectable * metric.scale for row in rows]
-    detectable = [fixed(size, decimals) for size in sizes]
+    columns.append(Column(header, [_difference(row, metric, decimals, brackets=has_interval) for row in rows]))
+    if comparison.race is None:
+        p_values = [MISSING if row is None else probability(row.p_adjusted) for row in rows]
+        columns.append(Column(P_VALUES[comparison.correction], p_values))
+    columns.append(Column("verdict", _verdicts(figures, comparison), words=True))
+    tested = {contrast.setting: contrast for contrast in comparison.tested}
+    sizes = [tested[setting].detectable if setting in tested else None for setting in figures["setting"]]
+    detectable = [fixed(None if size is None else size * metric.scale, decimals) for size in sizes]
     # One value for all stands in the caption.
     if len(set(detectable) - {MISSING}) > 1:
         columns.append(Column("detectable", detectable))
     columns.append(Column("n", [str(n) for n in figures["n"]]))
     return columns
+
+
+def _verdicts(figures: pd.DataFrame, comparison: Comparison) -> list[str]:
+    found = []
+    for setting, verdict, n, failed in zip(
+        *(figures[name] for name in ("setting", "verdict", "n", "failed")), strict=True
+    ):
+        if failed:
+            found.append(f"{failed}/{n + failed} failed")
+        elif comparison.race is not None and setting in comparison.race:
+            dropped = comparison.race[setting]
+            found.append("in the race" if dropped is None else f"dropped at {dropped} seeds")
+        else:
+            found.append(MISSING if pd.isna(verdict) else str(verdict))
+    return found
 
 
 def _scores(figures: pd.DataFrame, metric: Metric, prefix: str, comparison: Comparison) -> list[str]:
@@ -250,7 +284,7 @@ def _scores(figures: pd.DataFrame, metric: Metric, prefix: str, comparison: Comp
     return cells
 
 
-def _difference(contrast: Contrast | None, metric: Metric, decimals: int) -> str:
+def _difference(contrast: Contrast | None, metric: Metric, decimals: int, *, brackets: bool) -> str:
     if contrast is None:
         return "reference"
     if contrast.estimate is None:
@@ -260,21 +294,9 @@ def _difference(contrast: Contrast | None, metric: Metric, decimals: int) -> str
         for figure in (contrast.estimate.value, contrast.estimate.low, contrast.estimate.high)
     )
     delta = fixed(value, decimals, signed=True)
-    if low is None or high is None:
+    if low is None or high is None or not brackets:
         return delta
     return f"{delta} [{fixed(low, decimals, signed=True)}, {fixed(high, decimals, signed=True)}]"
-
-
-def _identical(frame: pd.DataFrame, comparison: Comparison) -> list[str]:
-    """Name pairs whose scores are equal on every seed: more often a swap that never reached the network than chance."""
-    done = complete(frame)
-    scores = {name: pd.to_numeric(rows.set_index("seed")[comparison.metric]) for name, rows in done.groupby("setting")}
-    return [
-        f"'{c.setting}' and '{c.against}' scored exactly the same on every seed: "
-        "check that the change reaches the network."
-        for c in comparison.contrasts
-        if c.n >= 2 and bool((scores[c.setting] - scores[c.against]).dropna().eq(0).all())
-    ]
 
 
 def _n_seeds(done: Mapping[str, Sequence[int]]) -> str:

@@ -66,7 +66,7 @@ def test_figures_are_in_percent_and_the_frame_in_fractions(table, five_blocks):
         "low",
         "high",
         "p",
-        "p_holm",
+        "p_adjusted",
         "detectable",
         "verdict",
         "n",
@@ -124,7 +124,7 @@ def test_scores_that_do_not_vary_are_said_not_to(table):
     notes = table({"none": [0.9] * 3, "se": [0.9] * 3}).notes
 
     assert notes[0] == "No conclusion, because no comparison could be tested: scores do not vary ('se')."
-    assert any("'se' and 'none' scored exactly the same on every seed" in note for note in notes)
+    assert any("'none' and 'se' scored exactly the same on every seed" in note for note in notes)
 
 
 def test_failed_runs_are_counted_and_their_setting_is_not_compared(table, five_blocks):
@@ -362,4 +362,4 @@ def test_no_table_ever_holds_nan_or_infinity(table, runs, scores, practical, uni
     assert len(shown.rows) == 5
     assert all(len(row) == len(shown.columns) for row in shown.rows)
     for _, figures in shown.frame.iterrows():
-        assert figures["verdict"] is None or pd.isna(figures["verdict"]) or figures["p_holm"] <= 1
+        assert figures["verdict"] is None or pd.isna(figures["verdict"]) or figures["p_adjusted"] <= 1
