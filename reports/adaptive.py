@@ -66,5 +66,6 @@ def _decided(draft: Contrast, error: Difference, decision: Decision | None, rule
         p=error.p,
         p_adjusted=decision.p,
         p_equivalent=p_equivalent,
+        given_up=decision.look if decision.state == "futile" else None,
         verdict=concluded(error.value, rules, is_found=is_found, p_equivalent=p_equivalent),
     )

@@ -40,6 +40,7 @@ class Contrast:
         more_seeds: of an inconclusive contrast, about how many more seeds on every setting would find the difference
             that matters with 80 % probability: the practical one, without it one as large as observed; None if more
             than 1,000. It takes the noise, and without a practical difference the effect, for what they seem to be.
+        given_up: with adaptive seeds, the number of seeds after which it was unlikely ever to be decided.
         verdict: None where nothing was tested; then `reason` says why.
     """
 
@@ -55,6 +56,7 @@ class Contrast:
     p_sign_flip: float | None = None
     detectable: float | None = None
     more_seeds: int | None = None
+    given_up: int | None = None
     verdict: Verdict | None = None
     reason: str | None = None
 

@@ -21,9 +21,10 @@ from scipy import special
 
 from reports.errors import ResultsError, unknown
 from reports.factors import Factor, complete, grid, matrix
-from reports.fit import ROUNDING, fit_seeds, score_matrix
+from reports.fit import score_matrix
 from reports.frame import check, failed_seeds
 from reports.judgement import holm
+from reports.slot_model import Data, Model, Pair, Row, Test, f_test, fit_slots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-Row = dict[str, str]
-Pair = tuple[str, str]
 Key = TypeVar("Key")
 
 FEWEST_SETTINGS = 3  # of a level
@@ -71,26 +70,6 @@ class Level:
     p: float | None = None
     p_adjusted: float | None = None
     at_reference: float | None = None
-
-
-@dataclass(frozen=True)
-class Test:
-    """An F-test.
-
-    Attributes:
-        df: degrees of freedom of the effect, `df_error` those of the error.
-        share: partial eta squared.
-        p_adjusted: after Holm's correction over its kind: slots, or interactions.
-        is_pure: whether the error is what seeds scatter by alone, since no settings are left to deviate from the model.
-    """
-
-    f: float
-    df: int
-    df_error: int
-    p: float
-    share: float
-    p_adjusted: float
-    is_pure: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,13 +150,13 @@ def slot_effects(
     frame = frame[frame["setting"].isin(list(settings))]
     failed = failed_seeds(frame)
     scores = score_matrix(frame, metric, without=failed)
-    data = _Data.of(scores, [dict(settings[label]) for label in scores.index])
+    data = Data.of(scores, [dict(settings[label]) for label in scores.index])
     there = [_seen(factor, data.rows) for factor in factors]
     varied = [factor for factor in there if len(factor.levels) > 1]
     tests = {pair: _interaction(data, there, pair) for pair in _pairs(varied)}
     corrected = _corrected({pair: test for pair, test in tests.items() if test})
     kept = _kept(data, there, corrected)
-    model = _fit(data, there, kept)
+    model = fit_slots(data, there, kept)
     combinations_ = _grid(there)
     pruned = _pruned(frame, settings)
     slots = [_slot(factor, there, data, model, combinations_, kept, level=level, pruned=pruned) for factor in factors]
@@ -199,109 +178,6 @@ def slot_effects(
     )
 
 
-# -- what is fitted ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What the model is fitted to: means of settings, or single runs with columns for their seeds.
-
-    Attributes:
-        rows: the levels of each.
-        y: scores, (row,).
-        weights: seeds that each stands for, (row,).
-        nuisance: columns of the seeds, (row, seeds - 1), summing to zero; none where these are taken out before.
-        pure: what the seeds of a setting scatter by, as a variance, and its degrees of freedom.
-    """
-
-    rows: list[Row]
-    y: Array
-    weights: Array
-    nuisance: Array
-    pure: tuple[float, int] = (0.0, 0)
-
-    @classmethod
-    def of(cls, scores: pd.DataFrame, rows: list[Row]) -> _Data:
-        """Take out the seed effects where settings share seeds; else keep the runs, with their seeds."""
-        y = scores.to_numpy(dtype=float)
-        if not y.size:
-            return cls([], np.zeros(0), np.zeros(0), np.zeros((0, 0)))
-        fitted = fit_seeds(scores)
-        is_linked = round(float(np.trace(fitted.range))) == y.shape[1] - 1
-        if is_linked:
-            effects = fitted.seeds - fitted.seeds.mean()
-            means = np.nansum(np.where(np.isfinite(y), y - effects, 0.0), axis=1) / fitted.counts
-            return cls(rows, means, fitted.counts, np.zeros((len(rows), 0)), (fitted.sd**2, fitted.df))
-        setting, seed = np.nonzero(np.isfinite(y))
-        indicator = np.eye(y.shape[1])[seed]
-        columns = indicator[:, 1:] - indicator[:, :1]
-        return cls([rows[i] for i in setting], y[setting, seed], np.ones(len(setting)), columns)
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A weighted least-squares fit; columns of the seeds come last."""
-
-    columns: Array
-    terms: tuple[tuple[str, ...], ...]
-    coefficients: Array
-    unit: Array  # covariance of the coefficients over the residual variance, a pseudo-inverse
-    space: Array  # projector on what the rows tell of the coefficients
-    rss: float
-    rank: int
-    df: int
-    sd: float
-
-    def estimable(self, weights: Array) -> bool:
-        return bool(np.allclose(weights @ self.space, weights, atol=1e-6))
-
-    def variance(self, weights: Array) -> float:
-        return float(weights @ self.unit @ weights) * self.sd**2
-
-
-def _solve(columns: Array, terms: tuple[tuple[str, ...], ...], data: _Data) -> _Model:
-    x = np.column_stack([columns, data.nuisance])
-    root = np.sqrt(data.weights)
-    offset = float(np.average(data.y, weights=data.weights)) if len(data.y) else 0.0
-    weighted, y = x * root[:, None], (data.y - offset) * root
-    unit = np.linalg.pinv(weighted.T @ weighted, rcond=ROUNDING, hermitian=True).astype(np.float64)
-    coefficients = unit @ weighted.T @ y
-    coefficients[0] += offset
-    rss = float((((data.y - x @ coefficients) * root) ** 2).sum())
-    rank = int(np.linalg.matrix_rank(weighted)) if weighted.size else 0
-    df = len(y) - rank
-    sd = (rss / df) ** 0.5 if df > 0 else 0.0
-    if sd <= ROUNDING * float(np.abs(data.y).max(initial=0.0)):
-        sd = 0.0
-    space = unit @ (weighted.T @ weighted)
-    return _Model(x, terms, coefficients, unit, space, rss, rank, df, sd)
-
-
-def _fit(data: _Data, factors: Sequence[Factor], pairs: Sequence[Pair]) -> _Model:
-    coded = matrix(factors, data.rows, pairs=pairs)
-    return _solve(coded.columns, coded.terms, data)
-
-
-def _without(model: _Model, data: _Data, dropped: set[tuple[str, ...]]) -> _Model:
-    """Fit the model again without some terms."""
-    kept = [i for i, term in enumerate(model.terms) if term not in dropped]
-    return _solve(model.columns[:, kept], tuple(model.terms[i] for i in kept), data)
-
-
-def _f_test(data: _Data, full: _Model, term: tuple[str, ...], *, pure: tuple[float, int] | None = None) -> Test | None:
-    """Test a term beside all others but those that hold it (type II), with the error of the whole model or a pure one."""
-    variance, df_error = pure or (full.sd**2, full.df)
-    above = {other for other in full.terms if set(term) < set(other)}
-    with_, without = _without(full, data, above), _without(full, data, {*above, term})
-    df = with_.rank - without.rank
-    if df == 0 or df_error == 0 or variance == 0:
-        return None
-    gain = max(0.0, without.rss - with_.rss)
-    f = gain / df / variance
-    p = float(special.fdtrc(df, df_error, f))
-    return Test(f, df, df_error, p, gain / (gain + variance * df_error), p, is_pure=pure is not None)
-
-
 # -- interactions ------------------------------------------------------------------------------------------------
 
 
@@ -316,7 +192,7 @@ def _pairs(factors: Sequence[Factor]) -> list[Pair]:
     return [(a.name, b.name) for a, b in combinations(factors, 2) if a.name not in above(b) and b.name not in above(a)]
 
 
-def _interaction(data: _Data, factors: Sequence[Factor], pair: Pair) -> Test | None:
+def _interaction(data: Data, factors: Sequence[Factor], pair: Pair) -> Test | None:
     """Test an interaction beside the effects of all slots; None if the settings do not determine it.
 
     The error is what settings deviate from the model by if every two levels stand in two settings or more; else what
@@ -328,20 +204,20 @@ def _interaction(data: _Data, factors: Sequence[Factor], pair: Pair) -> Test | N
         if one.name in row and two.name in row:
             cells.setdefault((row[one.name], row[two.name]), set()).add(tuple(sorted(row.items())))
     least = min(len(cells.get((a, b), ())) for a in one.levels for b in two.levels)
-    model = _fit(data, factors, [pair])
+    model = fit_slots(data, factors, [pair])
     if least == 0 or model.rank < model.columns.shape[1]:
         return None
     if least >= LEAST_PER_CELL and model.df:
-        return _f_test(data, model, pair)
-    return _f_test(data, model, pair, pure=data.pure)
+        return f_test(data, model, pair)
+    return f_test(data, model, pair, pure=data.pure)
 
 
-def _kept(data: _Data, factors: Sequence[Factor], tests: Mapping[Pair, Test]) -> tuple[Pair, ...]:
+def _kept(data: Data, factors: Sequence[Factor], tests: Mapping[Pair, Test]) -> tuple[Pair, ...]:
     """Return the doubtful interactions, the most certain first, as many as the settings determine together."""
     kept: tuple[Pair, ...] = ()
     for pair in sorted(tests, key=lambda pair: tests[pair].p):
         if tests[pair].p_adjusted < DOUBTFUL:
-            model = _fit(data, factors, (*kept, pair))
+            model = fit_slots(data, factors, (*kept, pair))
             if model.df > 0 and model.rank == model.columns.shape[1]:
                 kept = (*kept, pair)
     return kept
@@ -353,8 +229,8 @@ def _kept(data: _Data, factors: Sequence[Factor], tests: Mapping[Pair, Test]) ->
 def _slot(
     factor: Factor,
     there: Sequence[Factor],
-    data: _Data,
-    model: _Model,
+    data: Data,
+    model: Model,
     combinations_: Sequence[Row],
     kept: Sequence[Pair],
     *,
@@ -386,7 +262,7 @@ def _slot(
             ]
             found = replace(found, at_reference=float((here[0] - here[1]) @ model.coefficients))
         levels.append(found)
-    test = _f_test(data, model, (seen.name,))
+    test = f_test(data, model, (seen.name,))
     linear, quadratic = _trends(seen, weights, model)
     return SlotEffect(
         seen.name, seen.reference, tuple(levels), test, linear, quadratic,
@@ -411,7 +287,7 @@ def _beside(factor: Factor, there: Sequence[Factor], combinations_: Sequence[Row
     return list(found.values())
 
 
-def _untested(model: _Model, levels: Sequence[Level]) -> str:
+def _untested(model: Model, levels: Sequence[Level]) -> str:
     if model.df == 0:
         return "no degrees of freedom are left for the error"
     if model.sd == 0:
@@ -423,7 +299,7 @@ def _untested(model: _Model, levels: Sequence[Level]) -> str:
     )
 
 
-def _count(slot: str, name: str, data: _Data, pruned: Mapping[Pair, float]) -> Level:
+def _count(slot: str, name: str, data: Data, pruned: Mapping[Pair, float]) -> Level:
     held = [i for i, row in enumerate(data.rows) if row.get(slot) == name]
     n_settings = len({tuple(sorted(data.rows[i].items())) for i in held})
     raw = float(np.mean(data.y[held])) if held else None
@@ -431,7 +307,7 @@ def _count(slot: str, name: str, data: _Data, pruned: Mapping[Pair, float]) -> L
 
 
 def _mean_weights(
-    factors: Sequence[Factor], chosen: Sequence[Mapping[str, str]], kept: Sequence[Pair], model: _Model
+    factors: Sequence[Factor], chosen: Sequence[Mapping[str, str]], kept: Sequence[Pair], model: Model
 ) -> Array:
     """Return the weights of the coefficients in the mean of some settings, completed: (coefficient,)."""
     coded = matrix(factors, [complete(factors, row) for row in chosen], pairs=kept).columns.mean(axis=0)
@@ -439,7 +315,7 @@ def _mean_weights(
 
 
 def _estimated(
-    one: Level, weights: Array, reference: Array, model: _Model, level: float, *, is_reference: bool
+    one: Level, weights: Array, reference: Array, model: Model, level: float, *, is_reference: bool
 ) -> Level:
     if model.estimable(weights):
         one = replace(one, mean=float(weights @ model.coefficients))
@@ -455,7 +331,7 @@ def _estimated(
     return replace(one, low=delta - half, high=delta + half, p=_two_sided(delta / se, model.df))
 
 
-def _trends(factor: Factor, weights: Mapping[str, Array], model: _Model) -> tuple[float | None, float | None]:
+def _trends(factor: Factor, weights: Mapping[str, Array], model: Model) -> tuple[float | None, float | None]:
     """Return the p-values of a straight and of a bent trend over the numbers of a slot."""
     numbers = _numbers(factor)
     if numbers is None or len(set(numbers)) < 3 or model.df == 0 or model.sd == 0:
@@ -542,7 +418,7 @@ def _corrected(tests: Mapping[Key, Test]) -> dict[Key, Test]:
 
 
 def _doubts(
-    data: _Data, factors: Sequence[Factor], slots: Sequence[SlotEffect], pruned: Mapping[Pair, float]
+    data: Data, factors: Sequence[Factor], slots: Sequence[SlotEffect], pruned: Mapping[Pair, float]
 ) -> list[str]:
     """Say why the figures are exploratory."""
     if not factors:

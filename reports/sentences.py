@@ -66,6 +66,9 @@ def cautions(comparison: Comparison) -> Iterator[str]:
             f"The variances are pooled, because seeds were allocated adaptively, although {comparison.robust}: "
             "the verdicts are less sure than they look."
         )
+    for n in sorted({c.given_up for c in comparison.contrasts if c.given_up is not None}):
+        names = quoted(c.setting for c in comparison.contrasts if c.given_up == n)
+        yield f"Given up after {counted(n, 'seed')}, as unlikely ever to be decided: {names}."
     if comparison.fallback is not None:
         yield f"The correction is Holm's, although Dunnett's was asked for: {comparison.fallback}."
     if comparison.rho is not None and comparison.rho <= 0.1 and comparison.n_seeds >= 3:

@@ -14,8 +14,9 @@ from reports.tables.table import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from reports.effects import Effects, Level, SlotEffect, Test
+    from reports.effects import Effects, Level, SlotEffect
     from reports.formats import Metric
+    from reports.slot_model import Test
 
 FEW = 4
 

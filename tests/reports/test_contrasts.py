@@ -333,3 +333,39 @@ def test_family_wise_error_and_power_are_those_of_the_specification(runs):
     # Four standard errors; the arms of one table share the reference, so their finds are correlated.
     assert np.mean(false) < 0.035 + 4 * math.sqrt(0.035 / repeats)
     assert 0.30 < np.mean(found) < 0.70
+
+
+def test_the_twin_of_a_setting_is_tested_outside_the_family(runs, five_blocks):
+    twin = {**five_blocks, "control": [score + 0.001 for score in five_blocks["none"]]}
+    with_twin = compare(runs(twin), metric="accuracy", reference="none", calibration=[("none", "control")])
+
+    assert "control" not in {contrast.setting for contrast in with_twin.contrasts}
+    (check,) = with_twin.calibration
+    assert (check.setting, check.against) == ("control", "none")
+    assert check.p_adjusted == pytest.approx(check.p)
+    assert with_twin.n_tests == 4
+
+
+def test_each_of_several_pairs_is_tested_at_its_share_of_the_level(runs, five_blocks):
+    twins = {**five_blocks, "a": five_blocks["none"][::-1], "b": five_blocks["se"][::-1]}
+    found = compare(runs(twins), metric="accuracy", reference="none", calibration=[("none", "a"), ("se", "b")])
+
+    for check in found.calibration:
+        assert check.p_adjusted == pytest.approx(min(1.0, 2 * check.p))
+
+
+def test_dunnett_asks_for_less_than_holm_for_the_largest_difference(runs, five_blocks):
+    holm, dunnett = (
+        compare(runs(five_blocks), metric="accuracy", reference="none", correction=how) for how in ("holm", "dunnett")
+    )
+    largest = min(holm.contrasts, key=lambda contrast: contrast.p).setting
+    p = {c.setting: c.p_adjusted for c in dunnett.contrasts}[largest]
+
+    assert p <= min(c.p_adjusted for c in holm.contrasts)
+    assert dunnett.correction == "dunnett"
+
+
+def test_an_inconclusive_contrast_says_how_many_more_seeds_it_would_take(runs, five_blocks):
+    found = compare(runs(five_blocks), metric="accuracy", reference="none")
+    for contrast in found.contrasts:
+        assert (contrast.more_seeds is not None) == (contrast.verdict == "inconclusive")

@@ -363,3 +363,52 @@ def test_no_table_ever_holds_nan_or_infinity(table, runs, scores, practical, uni
     assert all(len(row) == len(shown.columns) for row in shown.rows)
     for _, figures in shown.frame.iterrows():
         assert figures["verdict"] is None or pd.isna(figures["verdict"]) or figures["p_adjusted"] <= 1
+
+
+def test_a_twin_has_a_row_and_a_sentence_and_a_failed_check_comes_first(table, five_blocks):
+    good = table({**five_blocks, "control": five_blocks["none"][::-1]}, calibration=[("none", "control")])
+    bad = table({**five_blocks, "control": [s + 0.05 for s in five_blocks["none"]]}, calibration=[("none", "control")])
+
+    assert any("A/A" in row for row in good.rows)
+    assert any("A/A check" in note and "as it should be" in note for note in good.notes)
+    assert bad.notes[0].startswith("Warning: the A/A check failed")
+
+
+def test_settings_that_score_the_same_in_everything_are_named_whoever_they_are_compared_with(table, runs, five_blocks):
+    scores = {**five_blocks, "twin of se": five_blocks["se"]}
+    frame = runs(scores)
+    frame["loss"] = 1 - frame["accuracy"]
+    said = [note for note in table(frame).notes if "exactly the same" in note]
+    assert len(said) == 1
+    assert "'se'" in said[0]
+    assert "'twin of se'" in said[0]
+
+    frame.loc[frame["setting"] == "se", "loss"] += 0.001
+    assert not any("exactly the same" in note for note in table(frame).notes)
+
+
+def test_marks_come_first_and_stand_in_the_caption(table, five_blocks):
+    made = table(five_blocks, marks=["Selected on the test part."], scored_on="Scored on digits.")
+
+    assert made.notes[0] == "Selected on the test part."
+    assert "Selected on the test part." in made.caption
+    assert "Scored on digits." in made.caption
+
+
+def test_secondary_metrics_are_one_family_of_their_own(table, runs, five_blocks):
+    frame = runs(five_blocks)
+    frame["loss"], frame["error"] = 1 - frame["accuracy"], 2 - 2 * frame["accuracy"]
+    secondary = [Metric("loss", higher_is_better=False), Metric("error", higher_is_better=False)]
+    figures = table(frame, secondary=secondary).frame.set_index("setting")
+    alone = table(frame, secondary=secondary[:1]).frame.set_index("setting")
+
+    assert figures.loc["CBAM_k7", "loss_verdict"] == "better"
+    assert figures.loc["CBAM_k7", "loss_p_adjusted"] > alone.loc["CBAM_k7", "loss_p_adjusted"]
+    assert figures.loc["CBAM_k7", "error_delta"] == pytest.approx(2 * figures.loc["CBAM_k7", "loss_delta"])
+
+
+def test_the_planned_seeds_of_each_setting_may_differ(table, five_blocks):
+    seeds = {name: [0, 1, 2, 3, 4] for name in five_blocks} | {"se": [0, 1]}
+    made = table({**five_blocks, "se": five_blocks["se"][:2]}, planned_seeds=seeds)
+
+    assert not any("planned trials" in note for note in made.notes)
