@@ -107,12 +107,18 @@ def _check_settings(study: Study, settings: list[Setting]) -> None:
 def _with_twins(study: Study, plan: Plan) -> Plan:
     """Give the second of every A/A pair initial weights of its own; one that is no setting yet becomes one."""
     settings = {setting.label: setting for setting in plan.settings}
+    taken = {choice.label for slot in study.slots for choice in slot.choices}
     against, problems = dict(plan.against), []
     for i, (first, second) in enumerate(study.calibration):
         if first not in settings:
             problems.append(f"calibration[{i}][0]: {unknown('setting', first, settings)}")
         elif second == plan.reference.label or second in against.values():
             problems.append(f"calibration[{i}][1]: others are compared with {second!r}, so it must stand first")
+        elif second not in settings and (second in taken or "=" in second):
+            # A twin of this name would be taken for a setting that it is not.
+            problems.append(
+                f"calibration[{i}][1]: {unknown('setting', second, settings)}, and misleading as a twin's name"
+            )
         else:
             twin = settings.get(second, settings[first])
             settings[second] = replace(twin, label=second, salt=second)

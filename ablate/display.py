@@ -137,6 +137,8 @@ def ahead(study: Study, forecast: "Forecast", workers: int) -> Iterator[str]:
     yield f"\n{columns(rows)}\n"
     yield "Activations: the smallest and the largest root mean square of a layer's output with initial weights."
     yield from forecast.plan.remarks
+    for first, second in forecast.plan.calibration:
+        yield f"'{second}' starts from other initial weights than '{first}' and computes the same: an A/A check."
     yield from (note for network in forecast.networks.values() for note in network.notes)
     with_workers = f"with {workers} {'worker' if workers == 1 else 'workers'}, by a timed probe"
     time = f"about {duration(60 * forecast.minutes(workers))} {with_workers}"

@@ -114,6 +114,8 @@ def _scatter(records: "Records", plan: design.Plan, study: Study) -> tuple[float
 def _estimable(study: Study, plan: design.Plan) -> list[str]:
     from reports.estimability import estimability, sentences  # noqa: PLC0415  # as above
 
+    if study.design.rule == "cumulative":
+        return ["Each effect is that of its step beside the steps before it; no interaction can be seen."]
     rows, blocks = _rows(plan)
     return sentences(estimability(factors(study), rows, blocks=blocks if plan.seeds is not None else None))
 

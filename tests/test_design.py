@@ -262,6 +262,7 @@ def test_a_pair_of_two_settings_stays_compared_with_the_reference():
         ("[[none, none]]", "expected two different labels"),
         ("[[none]]", "expected two different labels"),
         ("[[none, a], [se, a]]", "'a' stands in another pair"),
+        ("[[none, attention=se]]", "unknown setting: 'attention=se'.*misleading as a twin's name"),
     ],
 )
 def test_a_pair_that_cannot_be_run_is_refused(pairs, said):

@@ -58,6 +58,7 @@ def best_of_all(start, target, size, *, step=1, widest=2):
     return min((widths for widths in product(*spans) if size(widths) is not None), key=rank)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["params", pytest.param("macs", marks=pytest.mark.slow)])
 def test_the_search_finds_what_building_all_widths_finds(by):
     study = study_of("{kernel: [3, 5]}", by=by, network="{resnet: {depth: 6, width: 16, stages: 2}}")
@@ -132,6 +133,7 @@ def test_stages_are_made_wider_only_so_far_and_no_stage_vanishes():
     assert nearest(((16, 32), 48), 100, lambda widths: 48 if widths == (16, 32) else None) == ((16, 32), 48)
 
 
+@pytest.mark.slow
 def test_a_stage_that_cannot_be_narrower_stays_while_the_others_give_way():
     def size(widths):
         return sum(widths) if widths[0] >= 16 else None
@@ -146,6 +148,7 @@ def test_a_stage_that_cannot_be_narrower_stays_while_the_others_give_way():
         assert abs(one.gap) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["params", pytest.param("macs", marks=pytest.mark.slow)])
 def test_a_matched_network_has_the_size_that_is_claimed_and_is_near_the_reference(by):
     slots = "{attention: [none, {se: {reduction: 4}}], conv: [dense, {grouped: {groups: 4}}, depthwise]}"
