@@ -226,16 +226,17 @@ def _searched(records: "Records") -> "tuple[str, pd.DataFrame]":
     runs = records.frame(selection=True)[0]
     states = runs["state"].value_counts()
     counts = ", ".join(f"{states.get(state, 0)} {state}" for state in ("complete", "pruned", "failed"))
-    part = "a held-out fifth of the training images" if study.select == "held-out" else "the test part"
+    part = "held-out part" if study.select == "held-out" else "test part"
+    scored = "a held-out fifth of the training images" if study.select == "held-out" else "the test part"
     said = (
         f"Search: {runs['setting'].nunique()} settings proposed by {rule.sampler if rule else '?'} on "
-        f"{len(study.seeds)} seeds ({counts} runs). They were scored on {part}, and "
+        f"{len(study.seeds)} seeds ({counts} runs). They were scored on {scored}, and "
         "their scores are no result: the first table holds fresh seeds, the whole training part and the test part."
     )
     lines = textwrap.wrap(said, 95)
     front = search.front()
     if front and rule is not None:
-        lines.append(f"{'Pareto front' if len(rule.objectives) > 1 else 'Best'} there:")
+        lines.append(f"{'Pareto front' if len(rule.objectives) > 1 else 'Best'} on the {part}:")
         lines += [
             f"  {setting.label}: {', '.join(f'{name} {value:.4g}' for name, value in values.items())}"
             for setting, values in front

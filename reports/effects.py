@@ -12,19 +12,22 @@ the adjusted mean, and is no effect.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
+from math import prod
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy import special
 
 from reports.errors import ResultsError, unknown
-from reports.factors import Factor, complete, grid, matrix
+from reports.factors import Factor, Matrix, average, complete, crossed, families, grid, matrix, meetings
 from reports.fit import score_matrix
 from reports.frame import check, failed_seeds
 from reports.judgement import holm
-from reports.slot_model import Data, Model, Pair, Row, Test, f_test, fit_slots
+from reports.slot_model import Data, Model, Row, Test, f_test, solve, without_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,14 +37,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+Pair = tuple[str, str]
 Key = TypeVar("Key")
 
 FEWEST_SETTINGS = 3  # of a level
 MOST_PRUNED = 1 / 3  # of the runs
-LARGEST_CONDITION = 30.0
+LARGEST_CONDITION = 30.0  # of the dummies of all slots and seeds, centred and scaled to unit length
 LEAST_PER_CELL = 2  # settings
 DOUBTFUL = 0.1  # an interaction with a smaller p, corrected over all that are tested, stays in the model
-LARGEST_GRID = 20_000  # combinations; of more than that as many are drawn
 ZERO = 1e-8
 
 
@@ -141,25 +144,27 @@ def slot_effects(
         level: of the intervals.
 
     Raises:
-        ResultsError: if the frame is not fit to report, or a level is not one of its slot.
+        ResultsError: if the frame is not fit to report, or a setting lacks a slot that exists, has one that does not,
+            or a level that is not one of its slot.
     """
     check(frame, metrics=[metric])
     if not 0 < level < 1:
         raise ResultsError(f"level is {level}; it lies between 0 and 1, for instance 0.95")
-    _check_levels(factors, settings)
+    _check_settings(factors, settings)
     frame = frame[frame["setting"].isin(list(settings))]
     failed = failed_seeds(frame)
     scores = score_matrix(frame, metric, without=failed)
     data = Data.of(scores, [dict(settings[label]) for label in scores.index])
     there = [_seen(factor, data.rows) for factor in factors]
     varied = [factor for factor in there if len(factor.levels) > 1]
-    tests = {pair: _interaction(data, there, pair) for pair in _pairs(varied)}
+    main = matrix(there, data.rows)
+    tests = _interactions(data, there, main, _pairs(varied))
     corrected = _corrected({pair: test for pair, test in tests.items() if test})
-    kept = _kept(data, there, corrected)
-    model = fit_slots(data, there, kept)
-    combinations_ = _grid(there)
+    kept = _kept(data, there, main, corrected)
+    model = solve(crossed(there, main, kept), data)
+    space = _Space(there, [(family, grid(family)) for family in families(there)], kept, data.nuisance.shape[1])
     pruned = _pruned(frame, settings)
-    slots = [_slot(factor, there, data, model, combinations_, kept, level=level, pruned=pruned) for factor in factors]
+    slots = [_slot(factor, space, data, model, level=level, pruned=pruned) for factor in factors]
     return Effects(
         metric=metric,
         higher_is_better=higher_is_better,
@@ -169,9 +174,9 @@ def slot_effects(
         kept=kept,
         sd=model.sd if model.df else None,
         df=model.df,
-        n_settings=len({tuple(row.items()) for row in data.rows}),
+        n_settings=len(set(data.settings)),
         n_runs=int(data.weights.sum()),
-        n_grid=len(combinations_),
+        n_grid=prod(len(rows) for _, rows in space.families),
         exploratory=tuple(_doubts(data, varied, slots, pruned)),
         blocked=data.nuisance.shape[1] > 0,
         failed=failed,
@@ -192,99 +197,128 @@ def _pairs(factors: Sequence[Factor]) -> list[Pair]:
     return [(a.name, b.name) for a, b in combinations(factors, 2) if a.name not in above(b) and b.name not in above(a)]
 
 
-def _interaction(data: Data, factors: Sequence[Factor], pair: Pair) -> Test | None:
-    """Test an interaction beside the effects of all slots; None if the settings do not determine it.
+def _interactions(
+    data: Data, factors: Sequence[Factor], main: Matrix, pairs: Sequence[Pair]
+) -> dict[Pair, Test | None]:
+    """Test each interaction beside the effects of all slots; None if the settings do not determine it.
 
     The error is what settings deviate from the model by if every two levels stand in two settings or more; else what
     seeds scatter by, if there is that.
     """
-    one, two = (next(factor for factor in factors if factor.name == name) for name in pair)
-    cells: dict[Pair, set[tuple[tuple[str, str], ...]]] = {}
-    for row in data.rows:
-        if one.name in row and two.name in row:
-            cells.setdefault((row[one.name], row[two.name]), set()).add(tuple(sorted(row.items())))
-    least = min(len(cells.get((a, b), ())) for a in one.levels for b in two.levels)
-    model = fit_slots(data, factors, [pair])
-    if least == 0 or model.rank < model.columns.shape[1]:
-        return None
-    if least >= LEAST_PER_CELL and model.df:
-        return f_test(data, model, pair)
-    return f_test(data, model, pair, pure=data.pure)
+    base = solve(main, data)
+    distinct = list(dict(zip(data.settings, data.rows, strict=True)).values())
+    open_ = {
+        term[0]
+        for term, weights in zip(main.terms, np.eye(len(base.space)), strict=False)
+        if term and not base.estimable(weights)
+    }
+    tests: dict[Pair, Test | None] = {}
+    for one, two in pairs:
+        cells = Counter((row[one], row[two]) for row in distinct if one in row and two in row)
+        least = 0 if {one, two} & open_ else min((cells[cell] for cell in meetings(factors, one, two)), default=0)
+        model = _beyond(base, crossed(factors, main, [(one, two)]), data) if least else None
+        if model is None:
+            tests[one, two] = None
+            continue
+        is_pure = least < LEAST_PER_CELL or model.df == 0
+        tests[one, two] = f_test(model, model, base, pure=data.pure if is_pure else None)
+    return tests
 
 
-def _kept(data: Data, factors: Sequence[Factor], tests: Mapping[Pair, Test]) -> tuple[Pair, ...]:
+def _kept(data: Data, factors: Sequence[Factor], main: Matrix, tests: Mapping[Pair, Test]) -> tuple[Pair, ...]:
     """Return the doubtful interactions, the most certain first, as many as the settings determine together."""
     kept: tuple[Pair, ...] = ()
+    model = solve(main, data)
     for pair in sorted(tests, key=lambda pair: tests[pair].p):
         if tests[pair].p_adjusted < DOUBTFUL:
-            model = fit_slots(data, factors, (*kept, pair))
-            if model.df > 0 and model.rank == model.columns.shape[1]:
-                kept = (*kept, pair)
+            larger = _beyond(model, crossed(factors, main, (*kept, pair)), data)
+            if larger is not None and larger.df > 0:
+                kept, model = (*kept, pair), larger
     return kept
+
+
+def _beyond(model: Model, coded: Matrix, data: Data) -> Model | None:
+    """Fit a larger model; None if the settings do not determine all that it has beyond the other."""
+    larger = solve(coded, data)
+    added = coded.columns.shape[1] - model.coded.columns.shape[1]
+    return larger if larger.rank - model.rank == added else None
 
 
 # -- one slot ----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Space:
+    """All combinations that exist: any row of one family of slots beside any row of the others.
+
+    Attributes:
+        pairs: the interactions in the model.
+        n_seeds: columns of the seeds in the model.
+    """
+
+    factors: Sequence[Factor]
+    families: Sequence[tuple[Sequence[Factor], list[Row]]]
+    pairs: Sequence[Pair]
+    n_seeds: int
+
+    def means(self, factor: Factor, *, at_reference: bool = False) -> dict[str, Array]:
+        """Return for each level the weights of the coefficients in its mean over the combinations of the other slots.
+
+        Slots that exist under a level of this one are left out of these: its levels are compared at their references.
+        With `at_reference` the mean is over a single combination, the one that is nearest to all references.
+        """
+        found = {}
+        for level in factor.levels:
+            rows = []
+            for family, all_rows in self.families:
+                if factor in family:
+                    beside = _beside(factor, family, all_rows)
+                    if at_reference:
+                        beside = [min(beside, key=partial(_distance, family))]
+                    rows.append([complete(family, {**row, factor.name: level}) for row in beside])
+                else:
+                    rows.append([complete(family, {})] if at_reference else all_rows)
+            coded = average(self.factors, rows, pairs=self.pairs)
+            found[level] = np.concatenate([coded, np.zeros(self.n_seeds)])  # over the seeds: zero
+        return found
+
+
+def _beside(factor: Factor, family: Sequence[Factor], rows: Sequence[Row]) -> list[Row]:
+    """Return the combinations of the other slots beside which this one exists, without those that it decides on."""
+    inside = {factor.name}
+    for other in family:
+        if any(parent in inside for parent, _ in other.when):
+            inside.add(other.name)
+    rest = [
+        tuple((slot, name) for slot, name in row.items() if slot not in inside) for row in rows if factor.exists(row)
+    ]
+    return [dict(row) for row in dict.fromkeys(rest)]
+
+
+def _distance(factors: Sequence[Factor], row: Row) -> int:
+    return sum(row.get(factor.name, factor.reference) != factor.reference for factor in factors)
+
+
 def _slot(
-    factor: Factor,
-    there: Sequence[Factor],
-    data: Data,
-    model: Model,
-    combinations_: Sequence[Row],
-    kept: Sequence[Pair],
-    *,
-    level: float,
-    pruned: Mapping[Pair, float],
+    factor: Factor, space: _Space, data: Data, model: Model, *, level: float, pruned: Mapping[Pair, float]
 ) -> SlotEffect:
-    counted = [_count(factor.name, name, data, pruned) for name in factor.levels]
-    seen = next(other for other in there if other.name == factor.name)
+    levels = [_count(factor.name, name, data, pruned) for name in factor.levels]
+    seen = next(other for other in space.factors if other.name == factor.name)
     if len(seen.levels) < 2:
         reason = "no complete run" if not data.rows else "it does not vary"
-        return SlotEffect(factor.name, factor.reference, tuple(counted), reason=reason)
-    base = _beside(seen, there, combinations_)
-    weights = {
-        name: _mean_weights(there, [{**row, seen.name: name} for row in base], kept, model) for name in seen.levels
-    }
-    reference = weights[seen.reference]
-    interacts = any(seen.name in pair for pair in kept)
-    references = {other.name: other.reference for other in there}
-    centre = min(base, key=lambda row: sum(name != references[slot] for slot, name in row.items()))
-    levels = []
-    for one in counted:
-        if one.name not in weights:
-            levels.append(one)
-            continue
-        found = _estimated(one, weights[one.name], reference, model, level, is_reference=one.name == seen.reference)
-        if interacts and one.name != seen.reference:
-            here = [
-                _mean_weights(there, [{**centre, seen.name: name}], kept, model) for name in (one.name, seen.reference)
-            ]
-            found = replace(found, at_reference=float((here[0] - here[1]) @ model.coefficients))
-        levels.append(found)
-    test = f_test(data, model, (seen.name,))
+        return SlotEffect(factor.name, factor.reference, tuple(levels), reason=reason)
+    weights = space.means(seen)
+    levels = [_estimated(one, weights, seen.reference, model, level) for one in levels]
+    if any(seen.name in pair for pair in space.pairs):
+        levels = [_at_reference(one, space.means(seen, at_reference=True), seen.reference, model) for one in levels]
+    above = {term for term in model.coded.terms if seen.name in term and term != (seen.name,)}
+    with_ = without_terms(model, data, above) if above else model
+    test = f_test(model, with_, without_terms(model, data, {*above, (seen.name,)}))
     linear, quadratic = _trends(seen, weights, model)
     return SlotEffect(
         seen.name, seen.reference, tuple(levels), test, linear, quadratic,
         reason=None if test else _untested(model, levels),
     )  # fmt: skip
-
-
-def _beside(factor: Factor, there: Sequence[Factor], combinations_: Sequence[Row]) -> list[Row]:
-    """Return the combinations of the other slots beside which this one exists.
-
-    Slots that exist under a level of this one are left out: its levels are compared at their references.
-    """
-    inside = {factor.name}
-    for other in there:
-        if any(parent in inside for parent, _ in other.when):
-            inside.add(other.name)
-    found: dict[tuple[tuple[str, str], ...], Row] = {}
-    for row in combinations_:
-        if factor.exists(row):
-            rest = {slot: name for slot, name in row.items() if slot not in inside}
-            found.setdefault(tuple(rest.items()), rest)
-    return list(found.values())
 
 
 def _untested(model: Model, levels: Sequence[Level]) -> str:
@@ -301,26 +335,19 @@ def _untested(model: Model, levels: Sequence[Level]) -> str:
 
 def _count(slot: str, name: str, data: Data, pruned: Mapping[Pair, float]) -> Level:
     held = [i for i, row in enumerate(data.rows) if row.get(slot) == name]
-    n_settings = len({tuple(sorted(data.rows[i].items())) for i in held})
+    n_settings = len({data.settings[i] for i in held})
     raw = float(np.mean(data.y[held])) if held else None
     return Level(name, n_settings, int(data.weights[held].sum()), pruned.get((slot, name), 0.0), raw=raw)
 
 
-def _mean_weights(
-    factors: Sequence[Factor], chosen: Sequence[Mapping[str, str]], kept: Sequence[Pair], model: Model
-) -> Array:
-    """Return the weights of the coefficients in the mean of some settings, completed: (coefficient,)."""
-    coded = matrix(factors, [complete(factors, row) for row in chosen], pairs=kept).columns.mean(axis=0)
-    return np.concatenate([coded, np.zeros(model.columns.shape[1] - len(coded))])  # over the seeds: zero
-
-
-def _estimated(
-    one: Level, weights: Array, reference: Array, model: Model, level: float, *, is_reference: bool
-) -> Level:
-    if model.estimable(weights):
-        one = replace(one, mean=float(weights @ model.coefficients))
-    difference = weights - reference
-    if is_reference or not model.estimable(difference):
+def _estimated(one: Level, weights: Mapping[str, Array], reference: str, model: Model, level: float) -> Level:
+    """Add the adjusted mean and the difference from the reference, where the settings determine them."""
+    if one.name not in weights:
+        return one
+    if model.estimable(weights[one.name]):
+        one = replace(one, mean=float(weights[one.name] @ model.coefficients))
+    difference = weights[one.name] - weights[reference]
+    if one.name == reference or not model.estimable(difference):
         return one
     delta = float(difference @ model.coefficients)
     one = replace(one, delta=delta)
@@ -329,6 +356,13 @@ def _estimated(
     se = model.variance(difference) ** 0.5
     half = float(special.stdtrit(model.df, (1 + level) / 2)) * se
     return replace(one, low=delta - half, high=delta + half, p=_two_sided(delta / se, model.df))
+
+
+def _at_reference(one: Level, weights: Mapping[str, Array], reference: str, model: Model) -> Level:
+    if one.delta is None:
+        return one
+    difference = weights[one.name] - weights[reference]
+    return replace(one, at_reference=float(difference @ model.coefficients)) if model.estimable(difference) else one
 
 
 def _trends(factor: Factor, weights: Mapping[str, Array], model: Model) -> tuple[float | None, float | None]:
@@ -376,15 +410,6 @@ def _seen(factor: Factor, rows: Sequence[Row]) -> Factor:
         numbers = tuple(known[name] for name in levels)
     reference = factor.reference if factor.reference in levels else levels[0]
     return replace(factor, levels=levels, reference=reference, numbers=numbers)
-
-
-def _grid(factors: Sequence[Factor]) -> list[Row]:
-    """Return all combinations that exist; of very many so many, drawn at random, and always the same ones."""
-    if np.prod([float(len(factor.levels)) for factor in factors]) <= LARGEST_GRID:
-        return grid(factors)
-    rng = np.random.default_rng(0)
-    drawn = ({f.name: f.levels[rng.integers(len(f.levels))] for f in factors} for _ in range(LARGEST_GRID))
-    return [complete(factors, row) for row in drawn]
 
 
 def _pruned(frame: pd.DataFrame, settings: Mapping[str, Mapping[str, str]]) -> dict[Pair, float]:
@@ -448,9 +473,26 @@ def _doubts(
     return doubts
 
 
-def _check_levels(factors: Sequence[Factor], settings: Mapping[str, Mapping[str, str]]) -> None:
-    by_name = {factor.name: factor for factor in factors}
+def _check_settings(factors: Sequence[Factor], settings: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse factors that are not in order, and settings that are not complete."""
+    before: set[str] = set()
+    for factor in factors:
+        for parent, _ in factor.when:
+            if parent not in before:
+                raise ResultsError(
+                    f"slot {factor.name!r} exists under levels of {parent!r}, which must stand before it"
+                )
+        if factor.name in before:
+            raise ResultsError(f"slot {factor.name!r} is there twice")
+        before.add(factor.name)
+    named = {slot for row in settings.values() for slot in row}
     for label, row in settings.items():
-        for slot, name in row.items():
-            if slot in by_name and name not in by_name[slot].levels:
-                raise ResultsError(f"setting {label!r}: {unknown(f'level of {slot!r}', name, by_name[slot].levels)}")
+        for factor in (one for one in factors if one.name in named):
+            name = row.get(factor.name)
+            if name is not None and name not in factor.levels:
+                raise ResultsError(f"setting {label!r}: {unknown(f'level of {factor.name!r}', name, factor.levels)}")
+            if factor.exists(row) and name is None:
+                raise ResultsError(f"setting {label!r} has no level of {factor.name!r}")
+            if name is not None and not factor.exists(row):
+                wanted = " and ".join(f"{parent} {' or '.join(sorted(of))}" for parent, of in factor.when)
+                raise ResultsError(f"setting {label!r} has {factor.name} {name!r}, which exists with {wanted} only")

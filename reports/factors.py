@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +11,13 @@ import numpy as np
 from reports.errors import ResultsError, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
+Pair = tuple[str, str]
 Term = tuple[str, ...]  # (): the intercept; one name: a main effect; two: their interaction
 
 
@@ -38,6 +39,10 @@ class Factor:
     numbers: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        if len(set(self.levels)) < len(self.levels):
+            raise ResultsError(f"{self.name!r} has a level twice: {', '.join(self.levels)}")
+        if self.numbers is not None and len(self.numbers) != len(self.levels):
+            raise ResultsError(f"{self.name!r} has {len(self.levels)} levels and {len(self.numbers)} numbers for them")
         if self.reference not in self.levels:
             raise ResultsError(unknown(f"level of {self.name!r}", self.reference, self.levels))
 
@@ -79,43 +84,85 @@ def complete(factors: Sequence[Factor], chosen: Mapping[str, str]) -> dict[str, 
 
 def grid(factors: Sequence[Factor]) -> list[dict[str, str]]:
     """Return every combination that exists, once, the last factor varying fastest."""
-    found: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
-    for levels in product(*(factor.levels for factor in factors)):
-        row = complete(factors, dict(zip((factor.name for factor in factors), levels, strict=True)))
-        found.setdefault(tuple(row.items()), row)
-    return list(found.values())
+    rows: list[dict[str, str]] = [{}]
+    for factor in factors:
+        rows = [
+            {**row, **more}
+            for row in rows
+            for more in ([{factor.name: level} for level in factor.levels] if factor.exists(row) else [{}])
+        ]
+    return rows
 
 
-def matrix(
-    factors: Sequence[Factor], rows: Sequence[Mapping[str, str]], *, pairs: Iterable[tuple[str, str]] = ()
-) -> Matrix:
+def families(factors: Sequence[Factor]) -> list[list[Factor]]:
+    """Return the factors in groups, parents with their children: every combination of one group goes with all others."""
+    found: list[list[Factor]] = []
+    for factor in factors:
+        parents = {parent for parent, _ in factor.when}
+        related = [group for group in found if parents & {one.name for one in group}]
+        found = [group for group in found if group not in related] + [[*chain(*related), factor]]
+    return found
+
+
+def meetings(factors: Sequence[Factor], one: str, two: str) -> set[tuple[str, str]]:
+    """Return the levels of two slots that can stand in one setting."""
+    wanted = {one, two}
+    above: list[Factor] = []
+    for factor in reversed(factors):
+        if factor.name in wanted:
+            above.insert(0, factor)
+            wanted.update(parent for parent, _ in factor.when)
+    return {(row[one], row[two]) for row in grid(above) if one in row and two in row}
+
+
+def matrix(factors: Sequence[Factor], rows: Sequence[Mapping[str, str]], *, pairs: Sequence[Pair] = ()) -> Matrix:
     """Return an intercept, main effects and the interactions of some pairs, in treatment coding.
 
     A slot that is absent has zeros: its levels are compared inside the parent levels where it exists, and the levels
     of its parents at its reference. Columns of an interaction that no combination can fill are left out.
     """
-    values: dict[tuple[Term, str], Array] = {((), ""): np.ones(len(rows))}
+    columns = [np.ones((len(rows), 1))]
     for factor in factors:
-        for level in factor.others:
-            values[(factor.name,), level] = np.array([float(row.get(factor.name) == level) for row in rows])
-    by_name = {factor.name: factor for factor in factors}
-    for one, two in pairs:
-        for first, second in product(by_name[one].others, by_name[two].others):
-            if _can_meet(factors, {one: first, two: second}):
-                both = values[(one,), first] * values[(two,), second]
-                values[(one, two), f"{first}, {second}"] = both
-    return Matrix(np.column_stack(list(values.values())), tuple(term for term, _ in values))
+        index: dict[str | None, int] = {level: i for i, level in enumerate(factor.others)}
+        held = np.array([index.get(row.get(factor.name), -1) for row in rows], dtype=int)
+        columns.append((held[:, None] == np.arange(len(index))).astype(float))
+    return crossed(factors, Matrix(np.hstack(columns), _main_terms(factors)), pairs)
 
 
-def _can_meet(factors: Sequence[Factor], chosen: Mapping[str, str]) -> bool:
-    """Tell whether two levels can stand in one setting, whatever the other slots hold.
+def crossed(factors: Sequence[Factor], main: Matrix, pairs: Sequence[Pair]) -> Matrix:
+    """Add the interactions of some pairs to the columns of the main effects."""
+    products = _products(factors, pairs)
+    columns = [main.columns[:, i] * main.columns[:, j] for _, i, j in products]
+    return Matrix(np.column_stack([main.columns, *columns]), main.terms + tuple(pair for pair, _, _ in products))
 
-    A child's levels do not meet the parent levels that exclude it; levels of the parent under which it exists do.
+
+def average(
+    factors: Sequence[Factor], rows: Sequence[Sequence[Mapping[str, str]]], *, pairs: Sequence[Pair] = ()
+) -> Array:
+    """Return the mean row of `matrix` over all combinations of one row of each family, without listing them.
+
+    What different families add is independent over the combinations: means of products are products of means.
     """
-    wanted = dict(chosen)
-    for factor in reversed(factors):
-        if factor.name in wanted:
-            for parent, labels in factor.when:
-                if wanted.setdefault(parent, min(labels)) not in labels:
-                    return False
-    return True
+    parts = [matrix(factors, of).columns[:, 1:] for of in rows]
+    means = np.array([part.mean(axis=0) for part in parts])
+    total = means.sum(axis=0)
+    within = sum((part.T @ part / len(part) for part in parts), -means.T @ means)
+    second = np.outer(total, total) + within
+    return np.array([1.0, *total, *(second[i - 1, j - 1] for _, i, j in _products(factors, pairs))])
+
+
+def _main_terms(factors: Sequence[Factor]) -> tuple[Term, ...]:
+    return ((), *((factor.name,) for factor in factors for _ in factor.others))
+
+
+def _products(factors: Sequence[Factor], pairs: Sequence[Pair]) -> list[tuple[Pair, int, int]]:
+    """Return for each column of an interaction the two columns that it is the product of."""
+    columns = [(), *((factor.name, level) for factor in factors for level in factor.others)]
+    found = []
+    for one, two in pairs:
+        meeting = meetings(factors, one, two)
+        for i, first in enumerate(columns):
+            for j, second in enumerate(columns):
+                if first and second and (first[0], second[0]) == (one, two) and (first[1], second[1]) in meeting:
+                    found.append(((one, two), i, j))
+    return found

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
-from reports.factors import Factor, matrix
+from reports.factors import Matrix
 from reports.fit import ROUNDING, fit_seeds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
 Row = dict[str, str]
-Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Data:
         weights: seeds that each stands for, (row,).
         nuisance: columns of the seeds, (row, seeds - 1), summing to zero; none where these are taken out before.
         pure: what the seeds of a setting scatter by, as a variance, and its degrees of freedom.
+        settings: of each row a number that equal levels share.
     """
 
     rows: list[Row]
@@ -60,6 +60,12 @@ class Data:
     weights: Array
     nuisance: Array
     pure: tuple[float, int] = (0.0, 0)
+
+    @cached_property
+    def settings(self) -> list[int]:
+        """Number the settings: rows with the same levels have the same number."""
+        numbers: dict[frozenset[tuple[str, str]], int] = {}
+        return [numbers.setdefault(frozenset(row.items()), len(numbers)) for row in self.rows]
 
     @classmethod
     def of(cls, scores: pd.DataFrame, rows: list[Row]) -> Data:
@@ -83,8 +89,7 @@ class Data:
 class Model:
     """A weighted least-squares fit; columns of the seeds come last."""
 
-    columns: Array
-    terms: tuple[tuple[str, ...], ...]
+    coded: Matrix
     coefficients: Array
     unit: Array  # covariance of the coefficients over the residual variance, a pseudo-inverse
     space: Array  # projector on what the rows tell of the coefficients
@@ -102,42 +107,35 @@ class Model:
         return float(weights @ self.unit @ weights) * self.sd**2
 
 
-def solve(columns: Array, terms: tuple[tuple[str, ...], ...], data: Data) -> Model:
+def solve(coded: Matrix, data: Data) -> Model:
     """Fit columns, and those of the seeds, by weighted least squares; of many solutions the smallest."""
-    x = np.column_stack([columns, data.nuisance])
+    x = np.column_stack([coded.columns, data.nuisance])
     root = np.sqrt(data.weights)
     offset = float(np.average(data.y, weights=data.weights)) if len(data.y) else 0.0
     weighted, y = x * root[:, None], (data.y - offset) * root
-    unit = np.linalg.pinv(weighted.T @ weighted, rcond=ROUNDING, hermitian=True).astype(np.float64)
-    coefficients = unit @ weighted.T @ y
+    information = weighted.T @ weighted
+    unit = np.linalg.pinv(information, rcond=ROUNDING, hermitian=True).astype(np.float64)
+    coefficients = unit @ (weighted.T @ y)
+    rss = float(((y - weighted @ coefficients) ** 2).sum())
     coefficients[0] += offset
-    rss = float((((data.y - x @ coefficients) * root) ** 2).sum())
-    rank = int(np.linalg.matrix_rank(weighted)) if weighted.size else 0
+    space = unit @ information
+    rank = round(float(np.trace(space)))
     df = len(y) - rank
     sd = (rss / df) ** 0.5 if df > 0 else 0.0
     if sd <= ROUNDING * float(np.abs(data.y).max(initial=0.0)):
         sd = 0.0
-    space = unit @ (weighted.T @ weighted)
-    return Model(x, terms, coefficients, unit, space, rss, rank, df, sd)
-
-
-def fit_slots(data: Data, factors: Sequence[Factor], pairs: Sequence[Pair]) -> Model:
-    """Fit the effects of all slots, and the interactions of some pairs."""
-    coded = matrix(factors, data.rows, pairs=pairs)
-    return solve(coded.columns, coded.terms, data)
+    return Model(coded, coefficients, unit, space, rss, rank, df, sd)
 
 
 def without_terms(model: Model, data: Data, dropped: set[tuple[str, ...]]) -> Model:
     """Fit the model again without some terms."""
-    kept = [i for i, term in enumerate(model.terms) if term not in dropped]
-    return solve(model.columns[:, kept], tuple(model.terms[i] for i in kept), data)
+    kept = [term not in dropped for term in model.coded.terms]
+    return solve(Matrix(model.coded.columns[:, kept], tuple(compress(model.coded.terms, kept))), data)
 
 
-def f_test(data: Data, full: Model, term: tuple[str, ...], *, pure: tuple[float, int] | None = None) -> Test | None:
-    """Test a term beside all others but those that hold it (type II), with the error of the whole model or a pure one."""
+def f_test(full: Model, with_: Model, without: Model, *, pure: tuple[float, int] | None = None) -> Test | None:
+    """Test what one model has beyond another, with the error of the whole model or a pure one."""
     variance, df_error = pure or (full.sd**2, full.df)
-    above = {other for other in full.terms if set(term) < set(other)}
-    with_, without = without_terms(full, data, above), without_terms(full, data, {*above, term})
     df = with_.rank - without.rank
     if df == 0 or df_error == 0 or variance == 0:
         return None

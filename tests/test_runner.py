@@ -505,3 +505,18 @@ def test_matched_settings_stand_beside_themselves_with_their_widths(study, runs)
     sizes = figures["params"]
     assert abs(sizes["se, matched"] - sizes["none"]) < abs(sizes["se"] - sizes["none"])
     assert any("instead of 16-32-64" in note for note in result.table.notes)
+
+
+def test_a_search_that_selects_on_the_test_part_is_marked_and_not_repeated(study, runs):
+    text = STUDY.replace(
+        "seeds: 2",
+        "seeds: 1\nselect: test\ndesign:\n  search: {settings: 3, sampler: random}\n  confirm: {top: 1, seeds: 2}",
+    )
+    result = run(study(text), runs)
+    again = run(study(text), runs)
+
+    assert again.frame["run_id"].tolist() == result.frame["run_id"].tolist()
+    assert again.searched["run_id"].tolist() == result.searched["run_id"].tolist()
+    assert len(result.searched) == 3
+    assert result.table.notes[0].startswith("Selected on the test part")
+    assert "scored on the test part" in result.found

@@ -135,9 +135,9 @@ def _notes(effects: Effects, metric: Metric, decimals: int) -> Iterator[str]:
     if tested:
         named = "; ".join(f"{slot.name} {_said(slot.test)}" for slot in tested if slot.test)
         yield f"All choices of a slot together (F-test of type II, p by Holm, share of partial η²): {named}."
-    for slot in effects.slots:
-        if slot.test is None and slot.reason:
-            yield sentence(f"'{slot.name}' is not tested: {slot.reason}")
+    for reason in dict.fromkeys(slot.reason for slot in effects.slots if slot.test is None and slot.reason):
+        named = listed([f"'{slot.name}'" for slot in effects.slots if slot.reason == reason])
+        yield sentence(f"Not tested: {named} ({reason})")
     yield from _interactions(effects)
     for slot in effects.slots:
         if slot.linear is not None:
@@ -172,19 +172,15 @@ def _found(effects: Effects, metric: Metric, decimals: int) -> Iterator[str]:
 def _interactions(effects: Effects) -> Iterator[str]:
     tests = {pair: test for pair, test in effects.interactions.items() if test}
     for pair in effects.kept:
-        said = _said(tests[pair])
         yield (
-            f"{' × '.join(pair)} may interact ({said}): the effect of either depends on the other, and Δ is its average; "
-            "Δ at reference is that beside the references of the other slots."
+            f"{' × '.join(pair)} may interact ({_said(tests[pair])}): the effect of either depends on the other, and Δ is "
+            "its average; Δ at reference is that beside the references of the other slots (the same where none is given)."
         )
     seen = [pair for pair, test in tests.items() if pair not in effects.kept and test.p_adjusted < DOUBTFUL]
     for pair in seen:
-        against = (
-            "against the scatter between seeds" if tests[pair].is_pure else "not in the model, which it would fill"
-        )
         yield (
-            f"{' × '.join(pair)} may interact ({_said(tests[pair])}; {against}): the effect of either depends on the other, "
-            "and Δ is its average over these settings."
+            f"{' × '.join(pair)} may interact ({_said(tests[pair])}): the effect of either depends on the other. It is not "
+            "in the model, as the settings do not determine it beside the rest: Δ is an average over these settings."
         )
     clear = [" × ".join(pair) for pair in tests if pair not in effects.kept and pair not in seen]
     if clear:
@@ -201,4 +197,5 @@ def _few(names: Sequence[str]) -> str:
 def _said(test: Test) -> str:
     p = probability(test.p_adjusted)
     p = f"p {p[0]} {p[1:]}" if p.startswith("<") else f"p = {p}"
-    return f"F({test.df}, {test.df_error}) = {test.f:.2f}, {p}, share {test.share:.2f}"
+    error = ", against the scatter between seeds" if test.is_pure else ""
+    return f"F({test.df}, {test.df_error}) = {test.f:.2f}, {p}, share {test.share:.2f}{error}"

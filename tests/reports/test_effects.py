@@ -13,7 +13,7 @@ from statsmodels.stats.anova import anova_lm
 
 from reports import ResultsError
 from reports.effects import slot_effects
-from reports.factors import Factor, grid
+from reports.factors import Factor, complete, grid
 
 A = Factor("a", ("x", "y"), "x")
 B = Factor("b", ("1", "3", "5"), "1", numbers=(1.0, 2.0, 4.0))
@@ -69,6 +69,7 @@ def test_two_slots_with_two_levels_by_hand():
     assert found.sd == pytest.approx(0.01)
     assert y.high - y.delta == pytest.approx(12.7062047 * 0.01)
     assert {slot.name: slot.test.f for slot in found.slots} == pytest.approx({"a": 25.0, "c": 49.0})
+    assert {slot.name: slot.test.share for slot in found.slots} == pytest.approx({"a": 25 / 26, "c": 49 / 50})
 
 
 def test_a_straight_trend_over_the_logarithm_of_a_number_by_hand():
@@ -98,6 +99,8 @@ def test_balanced_seeds_give_what_statsmodels_gives_on_the_means(n_seeds):
         for slot in found.slots:
             assert slot.test.f == pytest.approx(expected.loc[f"C({slot.name})", "F"], rel=1e-9)
             assert slot.test.p == pytest.approx(expected.loc[f"C({slot.name})", "PR(>F)"], rel=1e-9)
+            squares = expected.loc[[f"C({slot.name})", "Residual"], "sum_sq"]
+            assert slot.test.share == pytest.approx(squares.iloc[0] / squares.sum(), rel=1e-9)
 
 
 def test_missing_seeds_are_adjusted_for_and_settings_weigh_as_many_seeds_as_they_have():
@@ -121,6 +124,8 @@ def test_missing_seeds_are_adjusted_for_and_settings_weigh_as_many_seeds_as_they
         means = runs.groupby("setting", sort=False)["y"].agg(["mean", "size"])
         table = pd.DataFrame(rows).assign(y=means["mean"].to_numpy(), n=means["size"].to_numpy())
         fitted = smf.wls("y ~ C(a) + C(b) + C(c)", table, weights=table["n"]).fit()
+        every = pd.DataFrame(grid([A, B, D]))
+        assert by_level(found, "b")["3"].mean == pytest.approx(fitted.predict(every.assign(b="3")).mean(), abs=1e-9)
         assert by_level(found, "b")["3"].delta == pytest.approx(fitted.params["C(b)[T.3]"], abs=1e-9)
         assert by_level(found, "b")["3"].p == pytest.approx(fitted.pvalues["C(b)[T.3]"], rel=1e-7)
 
@@ -197,6 +202,67 @@ def test_a_slot_inside_another_is_compared_there_and_its_parent_at_its_reference
     assert ("a", "child") not in found.interactions
 
 
+def test_adjusted_means_are_those_of_predictions_for_every_combination_that_exists():
+    rng = np.random.default_rng(7)
+    third = Factor("c", ("no", "yes", "both"), "no")
+    factors = [A, CHILD, B, third]
+    worth = {"yes": 0.1, "both": -0.05}
+    rows = [row for i, row in enumerate(grid(factors)) if i % 10]
+    y = [0.01 * rng.standard_normal() + worth.get(row["c"], 0) * (row["b"] == "5") for row in rows]
+    found = estimated(rows, [[score] for score in y], factors)
+    table = pd.DataFrame(rows).assign(q=[row.get("child") == "q" for row in rows], y=y)
+    fitted = smf.ols("y ~ C(a) + q + C(b) * C(c, Treatment('no'))", table).fit()
+
+    def predicted(chosen):
+        frame = pd.DataFrame(chosen).assign(q=[row.get("child") == "q" for row in chosen])
+        return fitted.predict(frame).mean()
+
+    assert found.kept == (("b", "c"),)
+    assert found.n_grid == 27
+    for slot in factors:
+        beside = [row for row in grid(factors) if row.get(slot.name) == slot.reference]
+        for name, level in by_level(found, slot.name).items():
+            expected = predicted([complete(factors, {**row, slot.name: name}) for row in beside])
+            assert level.mean == pytest.approx(expected, abs=1e-9)
+    five = by_level(found, "b")["5"]
+    assert five.at_reference == pytest.approx(fitted.params["C(b)[T.5]"], abs=1e-9)
+    assert by_level(found, "a")["y"].at_reference is None
+
+
+def test_the_effect_at_the_reference_is_that_beside_the_references_of_its_family_too():
+    kid = Factor("kid", ("1", "2"), "2", when=CHILD.when)
+    rows = grid([A, CHILD, kid, B])
+    worth = {("q", "1"): 0.1, ("q", "2"): 0.02}
+    scores = [[worth.get((row.get("child"), row.get("kid")), 0.0) + 1e-4 * (i % 5)] for i, row in enumerate(rows)]
+    found = estimated(rows, scores, [A, CHILD, kid, B])
+
+    assert found.kept == (("child", "kid"),)
+    assert by_level(found, "child")["q"].delta == pytest.approx(0.06, abs=1e-3)
+    assert by_level(found, "child")["q"].at_reference == pytest.approx(0.02, abs=1e-3)
+
+
+def test_a_slot_that_cannot_be_told_from_another_does_not_hide_the_interactions_of_the_rest():
+    twin = Factor("twin", ("x", "y"), "x")
+    rows = [{**row, "twin": row["a"]} for row in grid([A, B, D])]
+    found = estimated(rows, [[0.01 * (i % 5)] for i in range(len(rows))], [A, B, D, twin])
+
+    assert {pair for pair, test in found.interactions.items() if test} == {("b", "c")}
+    assert {slot.name: slot.reason for slot in found.slots}["a"] == "its levels cannot be told from other slots"
+    assert by_level(found, "a")["x"].mean is None
+
+
+def test_an_interaction_that_cannot_be_told_from_one_in_the_model_stays_out_of_it():
+    names = ["a", "b", "c", "d", "e"]
+    factors = [Factor(name, ("0", "1"), "0") for name in names]
+    rows = [dict(zip(names, (*row, str(sum(map(int, row[:3])) % 2)), strict=True)) for row in product("01", repeat=4)]
+    rng = np.random.default_rng(8)
+    scores = [[0.1 * (row["a"] == row["b"]) + 0.01 * rng.standard_normal()] for row in rows]
+    found = estimated(rows, scores, factors)  # c × e looks like a × b
+
+    assert found.kept in ((("a", "b"),), (("c", "e"),))
+    assert found.interactions["a", "b"].f == pytest.approx(found.interactions["c", "e"].f)
+
+
 def test_raw_means_mix_a_level_with_the_company_it_keeps():
     rows = [{"a": "x", "c": "no"}, {"a": "x", "c": "no", "b": "3"}, {"a": "y", "c": "yes"}, {"a": "y", "c": "no"}]
     rows = [{"b": "1", **row} for row in rows]
@@ -262,6 +328,36 @@ def test_no_complete_run_is_a_reason():
 def test_a_level_that_is_not_declared_is_refused():
     with pytest.raises(ResultsError, match=r"setting 'a=z': unknown level of 'a' 'z' \(known: x, y\)"):
         estimated([{"a": "z"}, {"a": "x"}], [[0.1], [0.2]], [A])
+
+
+@pytest.mark.parametrize(
+    ("rows", "factors", "said"),
+    [
+        ([{"a": "x"}, {"a": "y", "c": "no"}], [A, D], "setting 'a=x' has no level of 'c'"),
+        (
+            [{"a": "x", "child": "p"}], [A, CHILD],
+            "setting 'a=x, child=p' has child 'p', which exists with a y only",
+        ),
+        ([{"child": "p"}], [CHILD], "slot 'child' exists under levels of 'a', which must stand before it"),
+        ([{"a": "x"}], [A, A], "slot 'a' is there twice"),
+    ],
+)  # fmt: skip
+def test_settings_that_are_not_complete_are_refused(rows, factors, said):
+    with pytest.raises(ResultsError) as caught:
+        estimated(rows, [[0.5]] * len(rows), factors)
+    assert str(caught.value) == said
+
+
+def test_a_frame_without_the_metric_is_refused():
+    with pytest.raises(ResultsError, match="unknown column 'f1'"):
+        slot_effects(frame_of({"a=x": [0.5]}), factors=[A], metric="f1", settings={"a=x": {"a": "x"}})
+
+
+def test_one_setting_has_a_mean_and_no_effect():
+    found = estimated([{"a": "x", "c": "no"}], [[0.5, 0.6]], [A, D])
+
+    assert [slot.reason for slot in found.slots] == ["it does not vary", "it does not vary"]
+    assert by_level(found, "a")["x"].raw == pytest.approx(0.55)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -87,6 +87,15 @@ def test_the_doubts_come_first_but_for_the_marks():
     assert made.caption.endswith("Selected on the test part.")
 
 
+def test_slots_that_are_not_tested_are_named_together_with_the_reason():
+    def keep_two(frame):
+        frame.loc[~frame["setting"].isin(["0", "17"]), "state"] = "running"
+
+    notes = table(edit=keep_two).notes
+
+    assert "Not tested: 'attention', 'norm' and 'kernel' (no degrees of freedom are left for the error)." in notes
+
+
 def test_runs_that_were_stopped_have_a_column():
     def stop(frame):
         frame.loc[:5, "state"] = "pruned"
