@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,6 @@ POWER = 0.8
 # Beyond it nobody runs more seeds, and the figure says nothing.
 MOST_SEEDS = 1000
 
-# The far tail of a noncentral t is below 3e-7 from here on, and SciPy's is sometimes NaN.
-FAR = 5.0
-
 
 @lru_cache(maxsize=4096)
 def detectable(df: float, alpha: float) -> float:
@@ -28,8 +26,9 @@ def detectable(df: float, alpha: float) -> float:
 
 def power(shift: float, critical: float, df: float) -> float:
     """Return P(|T| > critical) for a noncentral t with `shift` >= 0."""
-    far = 0.0 if shift > FAR else 1 - special.nctdtr(df, -shift, critical)
-    return min(1.0, max(0.0, float(1 - special.nctdtr(df, shift, critical) + far)))  # rounding
+    near, far = 1 - special.nctdtr(df, shift, critical), 1 - special.nctdtr(df, -shift, critical)
+    # SciPy has no value for the far tail in places where it is below 1e-12.
+    return min(1.0, max(0.0, float(near if math.isnan(far) else near + far)))  # rounding
 
 
 def more_seeds(difference: float, *, alpha: float, error: Callable[[int], tuple[float, float]]) -> int | None:

@@ -127,7 +127,7 @@ def wanted(scores: pd.DataFrame, rule: Rule, *, failed: Collection[str] = ()) ->
         (label, i) for i in range(n) for row, label in enumerate(scores.index) if label in asked and not has[row, i]
     ]
     # A failed setting had all seeds of its first round, or one after those that came through.
-    n_made = has.sum() - sum(counts[label] for label in failed) + sum(max(first, counts[label] + 1) for label in failed)
+    n_made = has[~scores.index.isin(list(failed))].sum() + sum(max(first, counts[label] + 1) for label in failed)
     return runs if rule.max_runs is None or n_made + len(runs) <= rule.max_runs else []
 
 

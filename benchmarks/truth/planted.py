@@ -137,9 +137,9 @@ def planted(crowd: Crowd) -> Iterator[Figure]:
             kinds = {"": "settings", "slots ": "slots, averaged"} if "interaction" in told else {"": "settings"}
             for kind, name in kinds.items():
                 yield mean(
-                    f"planted, {design}, {name}: effects inside their intervals", told[f"{kind}inside"], least=0.94
+                    f"planted, {design}, {name}: effects inside their intervals", told[f"{kind}inside"], least=0.95
                 )
-                yield mean("… null effects inside their intervals", told[f"{kind}null inside"], least=0.94)
+                yield mean("… null effects inside their intervals", told[f"{kind}null inside"], least=0.95)
                 yield mean("… effects called better or worse as they are", told[f"{kind}called"])
                 yield mean("… a study with a null effect called better or worse", told[f"{kind}null called"], most=0.05)
             if "interaction" in told:

@@ -61,3 +61,79 @@ def test_secondary_metrics_do_not_change_the_primary_one(runs, table, correction
 
     assert alone["p_adjusted"].tolist()[1:] == pytest.approx(beside["p_adjusted"].tolist()[1:], nan_ok=True)
     assert {"loss_delta", "loss_p_adjusted", "loss_verdict"} <= set(beside.columns)
+
+
+def test_estimates_and_intervals_are_those_of_seeds_that_were_fixed(runs):
+    fixed = compare(runs(SCORES), metric="accuracy", reference="none")
+
+    assert [c.estimate for c in compared(runs).contrasts] == [c.estimate for c in fixed.contrasts]
+    assert {(c.detectable, c.more_seeds) for c in compared(runs).contrasts} == {(None, None)}
+
+
+def test_a_setting_that_is_not_decided_can_be_equivalent(runs):
+    assert [c.verdict for c in compared(runs, practical=0.02).contrasts] == ["equivalent", "better"]
+
+
+def test_the_looks_go_by_the_order_of_the_studys_seeds(runs, table):
+    order = [7, 3, 11, 0, 5, 2]
+    frame = runs(SCORES).assign(seed=lambda rows: rows["seed"].map(dict(enumerate(order))))
+    seeds = {name: order[: sum(score is not ... for score in scores)] for name, scores in SCORES.items()}
+
+    moved = compare(frame, metric="accuracy", reference="none", looks=LOOKS, seeds=order)
+    made = table(frame, looks=LOOKS, planned_seeds=seeds)
+
+    expected = [c.p_adjusted for c in compared(runs).contrasts]
+    assert [c.p_adjusted for c in moved.contrasts] == expected
+    assert made.frame.set_index("setting")["p_adjusted"][["eca", "se"]].tolist() == expected
+
+
+def test_variances_stay_pooled_and_the_guard_is_only_told_of(runs, table):
+    rng = np.random.default_rng(5)
+    noise = dict.fromkeys(("none", "a", "b", "c", "d"), 0.001) | {"wild": 0.05}
+    frame = runs({name: list(0.9 + rng.normal(0, sd, 4)) for name, sd in noise.items()})
+
+    found = compare(frame, metric="accuracy", reference="none", looks=Looks(2, 4))
+
+    assert found.robust == "'wild' minus 'none' varies more than the rest"
+    assert not found.moderated
+    estimate = found.contrasts[0].estimate
+    assert estimate.high - estimate.value == pytest.approx(2.131450 * found.sd * np.sqrt(2 / 4))  # t, 15 degrees
+    assert any("less sure than they look" in note for note in table(frame, looks=Looks(2, 4)).notes)
+
+
+def test_a_failed_setting_is_not_compared_but_counts_as_a_comparison(runs):
+    frame = runs(SCORES | {"bad": [0.7, None, ..., ..., ..., ...]})
+
+    found = compare(frame, metric="accuracy", reference="none", looks=LOOKS)
+
+    assert {c.setting: c.reason for c in found.contrasts}["bad"] == "1/2 runs diverged or crashed"
+    assert found.n_tests == 3
+
+
+def test_before_the_first_look_nothing_is_tested(runs):
+    found = compare(runs(SCORES), metric="accuracy", reference="none", looks=Looks(7, 9), seeds=range(9))
+
+    assert {(c.reason, c.verdict) for c in found.contrasts} == {("no look has been taken yet", None)}
+
+
+def test_a_twin_takes_no_part_in_a_race(runs, table):
+    frame = runs(SCORES | {"twin": SCORES["eca"]})
+    pairs = [("eca", "twin")]
+
+    found = compare(frame, metric="accuracy", reference="none", looks=LOOKS, until="best", calibration=pairs)
+    made = table(frame, looks=LOOKS, until="best", calibration=pairs)
+
+    assert list(found.race) == ["none", "eca", "se"]
+    assert {c.reason for c in found.contrasts} == {"a race tests nothing"}
+    assert "Δ pp" in made.columns
+    assert not any(header.startswith("p ") for header in made.columns)
+    assert made.rows[-1][made.columns.index("verdict")] == "A/A"
+
+
+def test_secondary_metrics_are_not_tested_where_the_primary_one_chose_the_seeds(runs, table):
+    frame = runs(SCORES).assign(loss=lambda rows: 1 - rows["accuracy"])
+
+    made = table(frame, looks=LOOKS, secondary=[Metric("loss", higher_is_better=False)])
+
+    assert made.frame["loss_verdict"].isna().all()
+    assert "80 %" not in " ".join([made.caption, *made.notes])

@@ -10,8 +10,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from reports import ResultsError, contrasts
-from reports.contrasts import compare
-from reports.power import detectable
+from reports.contrasts import compare, compare_secondary
+from reports.judgement import p_sign_flip
+from reports.power import detectable, more_seeds
 
 # Worked by hand: settings 3, seeds 3; residuals in units of 1/300 are -1 -2 3, 2 1 -3, -1 1 0.
 BY_HAND = {"none": [0.80, 0.82, 0.84], "a": [0.83, 0.85, 0.84], "b": [0.79, 0.82, 0.82]}
@@ -25,7 +26,7 @@ def simulated(runs, rng, *, effects, n, sd=0.003, rho=0.5):
 
 
 def compared(frame, **options):
-    return compare(frame, metric="accuracy", reference="none", **options)
+    return compare(frame, **({"metric": "accuracy", "reference": "none"} | options))
 
 
 def by_setting(comparison):
@@ -290,6 +291,7 @@ def test_settings_give_the_order_and_leave_others_out(runs):
         ({"against": {"none": "a"}}, "the reference 'none' is contrasted with nothing"),
         ({"settings": ["none", "a", "a"]}, "setting 'a' is listed twice"),
         ({"level": 95}, "level is 95"),
+        ({"level": 0.99999}, "level is 0.99999; it lies between 0 and 0.9999"),
         ({"practical": 0.0}, "practical is 0.0"),
         ({"metric": "loss"}, "unknown column 'loss'"),
     ],
@@ -369,3 +371,163 @@ def test_an_inconclusive_contrast_says_how_many_more_seeds_it_would_take(runs, f
     found = compare(runs(five_blocks), metric="accuracy", reference="none")
     for contrast in found.contrasts:
         assert (contrast.more_seeds is not None) == (contrast.verdict == "inconclusive")
+
+
+def test_dunnetts_correction_uses_the_correlations_of_the_design(runs, monkeypatch):
+    monkeypatch.setattr(contrasts, "GUARD", 1.0)
+    names = ["none", "a", "b", "c"]
+    frame = simulated(runs, np.random.default_rng(3), effects=dict.fromkeys(names, (0, 1)), n=5)
+    frame = frame.drop(index=[3, 6, 12])
+    fitted = smf.ols("accuracy ~ C(setting, Treatment('none')) + C(seed)", frame).fit()
+    terms = [f"C(setting, Treatment('none'))[T.{name}]" for name in names[1:]]
+    covariance = fitted.cov_params().loc[terms, terms].to_numpy()
+    scale = np.sqrt(np.diag(covariance))
+
+    comparison = compared(frame, correction="dunnett")
+
+    for contrast, t in zip(comparison.contrasts, fitted.tvalues[terms], strict=True):
+        edge = np.full(3, abs(t))
+        law = stats.multivariate_t(shape=covariance / np.outer(scale, scale), df=fitted.df_resid, seed=1)
+        assert contrast.p_adjusted == pytest.approx(1 - law.cdf(edge, lower_limit=-edge), abs=5e-4)
+
+
+def test_dunnett_gives_way_to_holm_where_variances_are_moderated(runs):
+    frame = runs(BY_HAND | {"c": [0.9, None, 0.9]})
+
+    asked, usual = compared(frame, correction="dunnett"), compared(frame)
+
+    assert asked.correction == "holm"
+    assert asked.fallback == "with moderated variances Dunnett's joint distribution does not hold"
+    assert asked.contrasts == usual.contrasts
+    assert usual.fallback is None
+
+
+def test_settings_compared_with_each_other_have_no_dunnett_but_steps_along_a_path_do(runs):
+    with pytest.raises(ResultsError, match="Dunnett's correction needs contrasts none of which follows from others"):
+        compared(runs(BY_HAND), against={"a": "b", "b": "a"}, correction="dunnett")
+
+    path = compared(runs(BY_HAND), against={"b": "a"}, settings=["none", "a", "b"], correction="dunnett")
+    assert all(c.p < c.p_adjusted < 2 * c.p for c in path.contrasts)
+
+
+def test_more_seeds_go_by_the_pooled_variance_and_the_family(runs, monkeypatch):
+    monkeypatch.setattr(contrasts, "GUARD", 1.0)
+    variance = 30 / 90_000 / 4
+
+    def error(more):
+        return math.sqrt(variance * 2 / (3 + more)), 2 * (2 + more)
+
+    expected = [more_seeds(difference, alpha=0.025, error=error) for difference in (0.02, 0.01)]
+    assert [c.more_seeds for c in compared(runs(BY_HAND)).contrasts] == expected
+    practical = more_seeds(0.005, alpha=0.025, error=error)
+    assert [c.more_seeds for c in compared(runs(BY_HAND), practical=0.005).contrasts] == [practical] * 2
+
+
+def test_moderated_variances_gain_one_degree_of_freedom_a_seed(runs):
+    frame = runs(BY_HAND | {"c": [0.9, None, 0.9]})
+    a = by_setting(compared(frame))["a"]
+    half = a.estimate.high - a.estimate.value
+    variance = (half / stats.t.isf(0.025, 6)) ** 2 / (2 / 3)
+
+    def error(more):
+        return math.sqrt(variance * 2 / (3 + more)), 6 + more
+
+    for practical in (0.012, 0.015, 0.018, 0.02):
+        found = by_setting(compared(frame, practical=practical))["a"].more_seeds
+        assert found == more_seeds(practical, alpha=0.025, error=error)
+
+
+def test_wins_and_the_standardised_difference_come_from_the_pairs(runs):
+    frame = runs({"none": [0.9, 0.8, 0.7, 0.6, 0.5], "a": [0.91, 0.8, 0.74, 0.62, 0.47]})
+    d = np.array([0.01, 0.0, 0.04, 0.02, -0.03])
+
+    (higher,), (lower,) = compared(frame).contrasts, compared(frame, higher_is_better=False).contrasts
+
+    assert (higher.wins, lower.wins) == (3, 1)
+    assert higher.d_z == pytest.approx(d.mean() / d.std(ddof=1))
+    assert compared(frame[frame["seed"] < 4]).contrasts[0].d_z is None
+
+
+def test_ten_seeds_are_tested_by_sign_flips_too(runs):
+    frame = simulated(runs, np.random.default_rng(8), effects={"none": (0, 1), "a": (0.002, 1)}, n=10)
+    y = frame.pivot_table(index="seed", columns="setting", values="accuracy")
+
+    assert compared(frame).contrasts[0].p_sign_flip == p_sign_flip((y["a"] - y["none"]).to_numpy())
+    assert compared(frame[frame["seed"] < 9]).contrasts[0].p_sign_flip is None
+
+
+AA = BY_HAND | {"control": [0.81, 0.81, 0.84]}
+
+
+def test_the_runs_of_a_twin_count_in_the_variance(runs):
+    comparison, alone = compared(runs(AA), calibration=[("none", "control")]), compared(runs(AA))
+
+    assert (comparison.df, comparison.sd) == (alone.df, alone.sd)
+    assert comparison.calibration[0].p == by_setting(alone)["control"].p
+
+
+def test_two_ordinary_settings_may_be_an_a_a_pair_besides(runs):
+    comparison = compared(runs(AA), against={"b": "none"}, calibration=[("a", "b"), ("none", "control")])
+
+    assert [(c.setting, c.against) for c in comparison.contrasts] == [("a", "none"), ("b", "none")]
+    assert [(c.setting, c.against) for c in comparison.calibration] == [("b", "a"), ("control", "none")]
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (("none", "kontrol"), "unknown setting 'kontrol'; did you mean 'control'.* in an A/A pair"),
+        (("a", "none"), "the reference 'none' must stand first in an A/A pair; before it stands 'a'"),
+        (("a", "a"), "setting 'a' would be contrasted with itself, asked for in an A/A pair"),
+    ],
+)
+def test_an_a_a_pair_that_cannot_be_meant_is_refused(runs, pair, message):
+    with pytest.raises(ResultsError, match=message):
+        compared(runs(AA), calibration=[pair])
+
+
+def test_secondary_metrics_are_one_family_without_the_twins(runs):
+    frame = runs(AA)
+    rng = np.random.default_rng(2)
+    frame["loss"] = 1 - frame["accuracy"] + rng.normal(0, 0.01, len(frame))
+    frame["f1"] = frame["accuracy"] + rng.normal(0, 0.001, len(frame))
+    pairs = [("none", "control")]
+
+    loss, f1 = compare_secondary(
+        frame, higher_is_better={"loss": False, "f1": True}, reference="none", calibration=pairs
+    )
+
+    tested = [*loss.contrasts, *f1.contrasts]
+    assert [c.setting for c in tested] == ["a", "b", "a", "b"]
+    assert [c.p_adjusted for c in tested] == pytest.approx(list(multipletests([c.p for c in tested], method="holm")[1]))
+    assert [c.p for c in loss.contrasts] == [c.p for c in compared(frame, metric="loss", calibration=pairs).contrasts]
+    assert (loss.n_tests, loss.higher_is_better, f1.metric) == (4, False, "f1")
+    assert f1.contrasts[0].detectable == pytest.approx(f1.sd * math.sqrt(2 / 3) * detectable(f1.df, 0.05 / 4))
+
+
+number = st.integers(0, 40).map(lambda hits: hits / 40)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.lists(st.one_of(number, st.none(), st.just(...)), min_size=3, max_size=3), min_size=4, max_size=4),
+    st.sampled_from(["holm", "dunnett"]),
+    st.sampled_from([None, 0.05]),
+)
+def test_every_figure_is_finite_and_every_p_a_probability(runs, rows, correction, practical):
+    names = ["none", "a", "b", "c"]
+    frame = runs(dict(zip(names, rows, strict=True)))
+    if frame.empty:
+        return
+
+    comparison = compared(
+        frame, settings=names, correction=correction, practical=practical, calibration=[("none", "c")]
+    )
+
+    for contrast in (*comparison.contrasts, *comparison.calibration):
+        probabilities = [contrast.p, contrast.p_adjusted, contrast.p_equivalent, contrast.p_sign_flip]
+        assert all(value is None or 0 <= value <= 1 for value in probabilities)
+        sizes = [contrast.d_z, contrast.detectable, *(vars(contrast.estimate).values() if contrast.estimate else ())]
+        assert all(value is None or math.isfinite(value) for value in sizes)
+        assert (contrast.verdict is None) == (contrast.p is None) == (contrast.reason is not None)
+        assert contrast.p is None or contrast.p <= contrast.p_adjusted

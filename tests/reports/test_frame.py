@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from reports import ResultsError
-from reports.frame import check, complete, complete_seeds, failed_seeds
+from reports.frame import check, complete, complete_seeds, failed_seeds, score_columns, tally
 
 SCORES = {"none": [0.9, 0.91], "se": [0.92, 0.93]}
 
@@ -65,6 +65,55 @@ def test_a_row_without_a_trial_is_refused(runs, column):
 
     with pytest.raises(ResultsError, match=f"column '{column}' is empty in 1 rows"):
         check(frame, metrics=["accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("seed", "0", "column 'seed' holds '0'; a seed is a whole number"),
+        ("seed", 0.5, "column 'seed' holds 0.5; a seed is a whole number"),
+        ("seed", True, "column 'seed' holds True; a seed is a whole number"),
+        ("study", None, "column 'study' is empty in 1 rows"),
+        ("state", None, "unknown state 'n"),
+        ("state", 3, "unknown state '3'"),
+        ("accuracy", "0.9", "column 'accuracy' holds '0.9' .* a score is a finite number, not text"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named(runs, column, value, message):
+    frame = runs(SCORES).astype({column: object})
+    frame.loc[0, column] = value
+
+    with pytest.raises(ResultsError, match=f"(?i){message}"):
+        check(frame, metrics=["accuracy"])
+
+
+def test_whole_seeds_may_be_floats(runs):
+    frame = runs(SCORES).astype({"seed": float})
+
+    check(frame, metrics=["accuracy"])
+    assert complete_seeds(frame) == {"none": (0, 1), "se": (0, 1)}
+
+
+def test_a_column_that_is_there_twice_is_refused(runs):
+    frame = runs(SCORES)
+
+    with pytest.raises(ResultsError, match="the frame has 2 columns 'accuracy'; there must be one"):
+        check(pd.concat([frame, frame[["accuracy"]]], axis=1), metrics=["accuracy"])
+
+
+def test_an_empty_frame_lacks_its_columns():
+    with pytest.raises(ResultsError, match=r"unknown column 'study' \(known: none\)"):
+        check(pd.DataFrame(), metrics=["accuracy"])
+
+
+def test_scores_are_the_numbers_that_are_neither_costs_nor_records(runs):
+    frame = runs(SCORES).assign(loss=0.5, seconds=1.0, started=2.0, note="x")
+
+    assert score_columns(frame) == ["accuracy", "loss"]
+
+
+def test_the_tally_has_the_complete_runs_alone(runs):
+    assert tally(runs({"none": [0.9, None], "se": [..., 0.8]}), "accuracy") == {"none": {0: 0.9}, "se": {1: 0.8}}
 
 
 def test_labels_that_were_read_as_numbers_are_refused(runs):

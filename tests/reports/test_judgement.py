@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
 
 from reports import ResultsError
 from reports.judgement import Difference, Rules, concluded, dunnett, p_sign_flip
@@ -66,3 +67,36 @@ def test_equivalence_is_tested_at_both_margins():
     t = [(0.1 + 0.3) / error.se, (0.1 - 0.3) / error.se]
 
     assert error.p_equivalent(0.3) == pytest.approx(max(stats.t.sf(t[0], 12), stats.t.cdf(t[1], 12)))
+
+
+def test_unequal_groups_agree_with_scipys_dunnett():
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(0.3 * i, 1, n) for i, n in enumerate((5, 4, 9, 6))]
+    sizes = np.array([len(group) for group in groups])
+    expected = stats.dunnett(*groups[1:], control=groups[0], random_state=rng)
+    df = sizes.sum() - 4
+    variance = sum(((group - group.mean()) ** 2).sum() for group in groups) / df
+    covariance = np.diag(1 / sizes[1:]) + 1 / sizes[0]
+    errors = [
+        Difference(group.mean() - groups[0].mean(), variance, unit, df, 1.0)
+        for group, unit in zip(groups[1:], np.diag(covariance), strict=True)
+    ]
+
+    assert [error.t for error in errors] == pytest.approx(list(expected.statistic))
+    assert dunnett(errors, covariance) == pytest.approx(list(expected.pvalue), abs=1e-3)
+
+
+@pytest.mark.parametrize("margin", [0.3, 1.0, 3.0])
+def test_equivalence_is_that_of_statsmodels(margin):
+    rng = np.random.default_rng(1)
+    one, other = rng.normal(0, 1, 12), rng.normal(0.4, 1, 12)
+    error = Difference((one - other).mean(), (one - other).var(ddof=1) / 2, 2 / 12, 11, 1.0)
+
+    assert error.p_equivalent(margin) == pytest.approx(ttost_paired(one, other, -margin, margin)[0], abs=1e-12)
+
+
+def test_the_error_shrinks_as_a_balanced_design_grows():
+    error = Difference(0.01, 0.003**2, 2 / 5, 20, 5)
+
+    assert error.after(0) == (pytest.approx(error.se), 20)
+    assert error.after(7) == (pytest.approx(0.003 * np.sqrt(2 / 12)), 55)

@@ -388,6 +388,10 @@ def test_failed_runs_count_towards_the_cap_and_end_their_comparison():
     for cap, same in ((made, True), (made - 1, False)):
         again, _, _ = conduct(scores, Rule(LOOKS, PAIRS, max_runs=cap), fails={("se", 2)})
         assert again.equals(run) == same
+    run, _, rounds = conduct(scores, RULE, fails={("se", 0)})  # its second seed came through all the same
+    again, _, _ = conduct(scores, Rule(LOOKS, PAIRS, max_runs=sum(map(len, rounds))), fails={("se", 0)})
+    assert len(rounds) > 1
+    assert again.equals(run)
 
 
 def test_nothing_is_wanted_once_the_reference_has_failed():
