@@ -454,6 +454,7 @@ def test_a_race_selects_on_held_out_images_and_says_so(study, runs):
     assert result.table.frame["p"].isna().all()
 
 
+@pytest.mark.slow
 def test_selecting_on_the_test_part_leaves_a_mark_in_the_table(study, runs):
     text = STUDY.replace("seeds: 2", "seeds: {from: 2, to: 3, until: best}\nselect: test")
     result = run(study(text), runs)
@@ -495,6 +496,7 @@ def test_a_factorial_has_a_second_table_of_its_slots(study, runs, tmp_path):
     assert {"comparison.tex", "effects.tex", "effects.csv"} <= {path.name for path in result.write(tmp_path / "out")}
 
 
+@pytest.mark.slow
 def test_matched_settings_stand_beside_themselves_with_their_widths(study, runs):
     text = STUDY.replace("[none, se, eca]", "[none, se]") + "match: {by: params, show: both}\n"
     result = run(study(text), runs)
@@ -507,6 +509,7 @@ def test_matched_settings_stand_beside_themselves_with_their_widths(study, runs)
     assert any("instead of 16-32-64" in note for note in result.table.notes)
 
 
+@pytest.mark.slow
 def test_a_search_that_selects_on_the_test_part_is_marked_and_not_repeated(study, runs):
     text = STUDY.replace(
         "seeds: 2",
