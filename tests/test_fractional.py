@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
 
@@ -16,6 +17,10 @@ TWOS = "{attention: [none, se], kernel: [3, 5], activation: [relu, gelu], norm: 
 THREES = (
     "{attention: [none, se, eca], kernel: [3, 5, 7], activation: [relu, gelu, silu], norm: [batch, layer, instance]}"
 )
+FIVE = TWOS[:-1] + ", conv: [dense, depthwise]}"
+SIX = FIVE[:-1] + ", recipe.label_smoothing: [0.0, 0.1]}"
+MIXED = "{attention: [none, se, eca], kernel: [3, 5, 7], activation: [relu, gelu, silu]}"
+FOUR = "{attention: [none, se, eca, cbam], kernel: [3, 5], activation: [relu, gelu]}"
 NESTED = "{conv: [dense, depthwise], mix: {choices: [none, shuffle], when: {conv: depthwise}}, kernel: [3, 5, 7]}"
 
 
@@ -45,20 +50,53 @@ def model(read, runs):
 
 
 @pytest.mark.parametrize(
-    ("slots", "runs", "seeds"), [(TWOS, 8, 1), (THREES, 18, 1), (TWOS, 12, 1), (TWOS, 8, 2), (TWOS, 16, 2)]
+    ("slots", "runs", "seeds"),
+    [(TWOS, 8, 1), (THREES, 18, 1), (FIVE, 12, 1), (TWOS, 8, 2), (TWOS, 16, 2), (MIXED, 18, 2), (FOUR, 16, 2)],
 )
 def test_an_orthogonal_array_holds_any_two_choices_equally_often(slots, runs, seeds):
     rows = runs_of(study(slots, runs, seeds))
 
-    assert len(rows) == runs
+    assert len(set(rows)) == runs
     for one, two in combinations(range(len(rows[0]) - (seeds == 1)), 2):
         counts = Counter((row[one], row[two]) for row in rows)
         assert len(set(counts.values())) == 1
         assert len(counts) == len({row[one] for row in rows}) * len({row[two] for row in rows})
 
 
+@pytest.mark.parametrize(("slots", "runs", "seeds", "n"), [(TWOS, 8, 1, 3), (TWOS, 16, 2, 4), (SIX, 32, 1, 4)])
+def test_the_columns_of_an_array_are_those_that_look_least_alike(slots, runs, seeds, n):
+    rows = runs_of(study(slots, runs, seeds))
+
+    # Where any three slots hold all combinations, no effect looks like an interaction of two others; where any four
+    # do, no two interactions look like each other.
+    for some in combinations(range(len(rows[0]) - 1), n):
+        assert len({tuple(row[i] for i in some) for row in rows}) == 2**n
+
+
+def test_an_array_that_holds_a_setting_twice_is_not_taken():
+    rows = runs_of(study(TWOS, 12))  # any four columns of the array of twelve have a row twice
+
+    assert len(set(rows)) == 12
+
+
+def test_all_combinations_on_all_seeds_are_a_design():
+    read = study(NESTED, 18, 2)
+    settings, seeds = fractional.fraction(read)
+
+    assert len(settings) == 9
+    assert set(seeds.values()) == {(0, 1)}
+
+
+def test_labels_do_not_outlive_their_study():
+    one = study("{attention: [none, {se: {label: gate}}], kernel: [3, 5]}", 4)
+    other = study("{attention: [none, {se: {label: squeeze}}], kernel: [3, 5]}", 4)
+
+    assert "attention=gate" in fractional.fraction(one)[1]
+    assert "attention=squeeze" in fractional.fraction(replace(other, text=one.text))[1]
+
+
 def test_the_reference_comes_first_on_the_first_seed():
-    for slots, runs, seeds in [(TWOS, 8, 2), (NESTED, 9, 2), (THREES, 20, 2)]:
+    for slots, runs, seeds in [(TWOS, 8, 2), (FIVE, 12, 1), (NESTED, 9, 2), (THREES, 20, 2)]:
         read = study(slots, runs, seeds)
         settings, by_label = fractional.fraction(read)
 
@@ -115,6 +153,25 @@ def test_a_slot_that_does_not_exist_is_not_told_apart():
     assert {row[1] for row in rows if row[0] == "depthwise"} == {"none", "shuffle"}
 
 
+def test_what_exists_beside_rare_choices_alone_is_estimable():
+    deep = """{
+      attention: [none, se, eca], kernel: [3, 5, 7, 9], conv: {choices: [dense, depthwise], when: {attention: se, kernel: 5}},
+      norm: {choices: [batch, layer, instance, none], when: {conv: dense}},
+      activation: {choices: [relu, gelu, silu], when: {norm: none}},
+    }"""
+    read = study(deep, 15)
+    effects = model(read, runs_of(read))
+
+    assert np.linalg.matrix_rank(effects) == effects.shape[1] == 12
+
+
+def test_a_thousand_trials_are_found():
+    many = FIVE[:-1] + ", recipe.label_smoothing: [0.0, 0.1, 0.2, 0.3], recipe.weight_decay: [0.0, 0.1, 0.2, 0.3]}"
+    rows = runs_of(study(many, 1000, 2))
+
+    assert len(set(rows)) == 1000
+
+
 def test_another_process_finds_the_same_design():
     code = "from ablate import config, fractional; print(fractional.fraction(config.read_study('fraction'))[1])"
     said = {
@@ -130,7 +187,7 @@ def test_another_process_finds_the_same_design():
 @pytest.mark.parametrize(
     ("slots", "runs", "seeds", "said"),
     [
-        (TWOS, 5, 1, "5 trials on 1 seeds leave no error for the effects of these slots: at least 6"),
+        (TWOS, 5, 1, "5 trials on 1 seed leave no error for the effects of these slots: at least 6"),
         (TWOS, 40, 2, "40 is out of range: all combinations on 2 seeds are 32"),
         (NESTED, 19, 2, "19 is out of range: all combinations on 2 seeds are 18"),
     ],
