@@ -161,43 +161,46 @@ def _split(array: Levels) -> Levels:
 def _chosen(array: Levels, levels: Sequence[int]) -> Levels | None:
     """Return a column of the array for each number of levels, so that slots and their pairs look least alike.
 
-    Columns are exchanged for minimum moment aberration (Xu 2003, Statistica Sinica 13): the number of places, each
-    counted as often as it has levels, in which two rows agree has the least second moment where columns are
-    orthogonal, the least third where main effects are least aliased with interactions of two, the least fourth where
-    these are least aliased with each other. Rows that stand twice come between the second and the third. A column of
-    one level is added where one is asked for.
+    Columns are exchanged for minimum moment aberration (Xu 2003, Statistica Sinica 13). Count the places in which two
+    rows agree, each as often as it has levels: the second moment of that is least where columns are orthogonal, the
+    third where no effect looks like an interaction of two others, the fourth where no two interactions look alike. The
+    first of the columns is that of the seeds, whose interactions are no matter: slots alone are looked at before all.
+    A column of one level is added where one is asked for.
     """
     array = np.column_stack([array, *([np.zeros(len(array), dtype=np.int64)] * levels.count(1))])
     n_levels = array.max(axis=0) + 1
     fitting = [np.flatnonzero(n_levels == n) for n in levels]
     if any(len(columns) < levels.count(n) for n, columns in zip(levels, fitting, strict=True)):
         return None
-    alike = n_levels[:, None, None] * (array.T[:, :, None] == array.T[:, None, :])  # (column, run, run)
-    alike = alike.astype(np.int32)
+    agree = array.T[:, :, None] == array.T[:, None, :]
+    alike = (n_levels[:, None, None] * agree).astype(np.int32)  # (column, run, run)
     rng = np.random.default_rng(0)
-    _, chosen = min(_aberration(alike, levels, fitting, rng) for _ in range(STARTS // 3))
+    starts = max(1, min(4, 160 // len(array)))  # a large array takes long, and has few poor choices
+    _, chosen = min(_aberration(alike, levels, fitting, rng) for _ in range(starts))
     return array[:, chosen]
 
 
 def _aberration(
-    alike: Levels, levels: Sequence[int], fitting: Sequence[Levels], rng: np.random.Generator
+    alike: NDArray[np.int32], levels: Sequence[int], fitting: Sequence[Levels], rng: np.random.Generator
 ) -> tuple[list[int], list[int]]:
     """Exchange one of random columns at a time as long as the moments fall; return these, and the columns."""
     shuffled = {n: rng.permutation(columns).tolist() for n, columns in zip(levels, fitting, strict=True)}
     chosen = [shuffled[n].pop() for n in levels]
 
-    def moments(shared: Levels) -> list[int]:
-        square = shared * shared
-        return [int(part.sum()) for part in (square, shared == sum(levels), square * shared, square * square)]
+    def moments(columns: list[int]) -> list[int]:
+        seeds, slots = alike[columns[0]], alike[columns[1:]].sum(axis=0, dtype=np.int32)
+        every, square = seeds + slots, slots * slots
+        parts = (every * every, every == sum(levels), square * slots, every * every * every, square * square)
+        return [int(part.sum()) for part in parts]
 
-    best, improved = moments(alike[chosen].sum(axis=0, dtype=alike.dtype)), True
+    best, improved = moments(chosen), True
     while improved:
         improved = False
         for k, columns in enumerate(fitting):
-            others = alike[chosen[:k] + chosen[k + 1 :]].sum(axis=0, dtype=alike.dtype)
             for column in columns.tolist():
-                if column not in chosen and (found := moments(others + alike[column])) < best:
-                    best, chosen, improved = found, [*chosen[:k], column, *chosen[k + 1 :]], True
+                other = [*chosen[:k], column, *chosen[k + 1 :]]
+                if column not in chosen and (found := moments(other)) < best:
+                    best, chosen, improved = found, other, True
     return best, chosen
 
 

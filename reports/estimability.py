@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reports.factors import matrix
+from reports.errors import ResultsError, unknown
+from reports.factors import matrix, meetings
 from reports.formats import listed
 
 if TYPE_CHECKING:
@@ -16,11 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reports.factors import Factor
+    from reports.factors import Factor, Matrix, Pair, Term
 
     Array = NDArray[np.float64]
 
-Pair = tuple[str, str]
 ZERO = 1e-8
 MOST_NAMED = 4
 
@@ -36,7 +36,8 @@ class Estimability:
         confused: for each pair, the interactions that could not be told from its own.
         at_reference: whether no setting differs from one of them in more than one slot: effects are those there.
         df: degrees of freedom that are left for the error.
-        unit_variance: for each slot, the variance of its least certain difference over the residual variance.
+        unit_variance: for each slot whose effect is determined, the variance of its least certain difference over the
+            residual variance.
     """
 
     main: Mapping[str, bool]
@@ -57,33 +58,70 @@ def estimability(
         factors: the slots, parents first.
         rows: the level of every slot that exists, a row each.
         blocks: the seed of each row, where not all settings are run on the same seeds.
+
+    Raises:
+        ResultsError: if there are no rows, or a level that its slot does not have.
     """
-    varied = [seen for factor in factors if len((seen := _seen(factor, rows)).levels) > 1]
-    frame = np.column_stack([np.ones(len(rows)), *_block_columns(blocks)])
-    own = {factor.name: _columns(factor, rows) for factor in varied}
-    both = {
-        (a.name, b.name): np.column_stack([x * y for x, y in product(own[a.name].T, own[b.name].T)])
+    _check(factors, rows, blocks)
+    seen = [_seen(factor, rows) for factor in factors]
+    varied = [factor for factor in seen if len(factor.levels) > 1]
+    # The interaction of a slot with one that decides whether it exists is its own effect.
+    pairs = [
+        (a.name, b.name)
         for a, b in combinations(varied, 2)
-        if not _is_above(varied, a, b)
-    }
-    mains = np.column_stack([frame, *own.values()])
-    rank = _rank(mains)
-    main = {
-        name: rank - _rank(np.column_stack([frame, *(own[o] for o in own if o != name)])) == columns.shape[1]
-        for name, columns in own.items()
-    }
-    pairs = {
-        pair: _rank(np.column_stack([mains, columns])) - rank == columns.shape[1] for pair, columns in both.items()
-    }
+        if not _is_above(seen, a, b) and meetings(seen, a.name, b.name)
+    ]
+    coded = matrix(seen, rows, pairs=pairs)
+    frame = np.column_stack([np.ones(len(rows)), *_block_columns(blocks)])
+    space = _Space(frame, coded)
+    mains = [(factor.name,) for factor in varied]
+    main = {term[0]: space.adds(term, [other for other in mains if other != term]) for term in mains}
+    told = {pair: space.adds(pair, mains) for pair in pairs}
     return Estimability(
         main=main,
-        pairs=pairs,
-        biases=_biases(frame, own, both),
-        confused=_confused(mains, both, [pair for pair, fits in pairs.items() if fits]),
+        pairs=told,
+        biases=_biases(frame, {factor.name: _columns(factor, rows) for factor in varied}, pairs),
+        confused=_confused(space, mains, [pair for pair, fits in told.items() if fits]),
         at_reference=_is_around_one(rows),
-        df=len(rows) - rank,
-        unit_variance=_unit_variances(varied, rows, frame),
+        df=len(rows) - space.rank(mains),
+        unit_variance=_unit_variances(space, mains, [name for name, fits in main.items() if fits]),
     )
+
+
+def _check(factors: Sequence[Factor], rows: Sequence[Mapping[str, str]], blocks: Sequence[int] | None) -> None:
+    if not rows:
+        raise ResultsError("there is no setting: nothing can be told apart")
+    if blocks is not None and len(blocks) != len(rows):
+        raise ResultsError(f"there are {len(rows)} rows and {len(blocks)} seeds for them")
+    levels = {factor.name: factor.levels for factor in factors}
+    for row in rows:
+        for name, level in row.items():
+            if name not in levels:
+                raise ResultsError(unknown("slot", name, levels))
+            if level not in levels[name]:
+                raise ResultsError(unknown(f"level of {name!r}", level, levels[name]))
+
+
+class _Space:
+    """The columns of blocks, main effects and interactions, as few rows with the same inner products."""
+
+    def __init__(self, frame: Array, coded: Matrix) -> None:
+        columns = np.hstack([frame, coded.columns[:, 1:]])
+        self.reduced = np.linalg.qr(columns).R
+        self.terms: list[Term] = [*[()] * frame.shape[1], *coded.terms[1:]]
+
+    def of(self, terms: Sequence[Term]) -> Array:
+        """Return the columns of blocks and of some terms."""
+        return self.reduced[:, [term == () or term in terms for term in self.terms]]
+
+    def rank(self, terms: Sequence[Term]) -> int:
+        """Return how many columns of blocks and of some terms are independent."""
+        columns = self.of(terms)
+        return int(np.linalg.matrix_rank(columns, tol=ZERO * max(columns.shape)))
+
+    def adds(self, term: Term, others: Sequence[Term]) -> bool:
+        """Tell whether every column of a term is independent of blocks, of other terms, and of each other."""
+        return self.rank([term, *others]) - self.rank(others) == self.terms.count(term)
 
 
 def sentences(found: Estimability) -> list[str]:
@@ -160,12 +198,9 @@ def _is_above(factors: Sequence[Factor], one: Factor, other: Factor) -> bool:
     )
 
 
-def _rank(columns: Array) -> int:
-    return int(np.linalg.matrix_rank(columns, tol=ZERO * max(columns.shape)))
-
-
-def _biases(frame: Array, own: Mapping[str, Array], both: Mapping[Pair, Array]) -> dict[str, tuple[Pair, ...]]:
+def _biases(frame: Array, own: Mapping[str, Array], pairs: Sequence[Pair]) -> dict[str, tuple[Pair, ...]]:
     """Return the interactions with a part in the estimate of each slot: the alias matrix (Box and Wilson 1951)."""
+    both = {(one, two): np.column_stack([x * y for x, y in product(own[one].T, own[two].T)]) for one, two in pairs}
     mains = np.column_stack([frame, *own.values()])
     inverse = np.linalg.pinv(mains)
     parts: dict[str, Array] = {}
@@ -181,14 +216,11 @@ def _biases(frame: Array, own: Mapping[str, Array], both: Mapping[Pair, Array]) 
     }
 
 
-def _confused(mains: Array, both: Mapping[Pair, Array], able: Sequence[Pair]) -> dict[Pair, tuple[Pair, ...]]:
+def _confused(space: _Space, mains: Sequence[Term], able: Sequence[Pair]) -> dict[Pair, tuple[Pair, ...]]:
     """Return for each pair that can be estimated alone the others beside which it cannot."""
     confused: dict[Pair, list[Pair]] = {}
-    ranks = {pair: _rank(np.column_stack([mains, both[pair]])) for pair in able}
-    base = _rank(mains)
     for one, two in combinations(able, 2):
-        together = _rank(np.column_stack([mains, both[one], both[two]]))
-        if together < ranks[one] + ranks[two] - base:
+        if not space.adds(one, [*mains, two]):
             confused.setdefault(one, []).append(two)
             confused.setdefault(two, []).append(one)
     return {pair: tuple(others) for pair, others in confused.items()}
@@ -203,16 +235,15 @@ def _is_around_one(rows: Sequence[Mapping[str, str]]) -> bool:
     return any(all(differences(row, centre) <= 1 for row in rows) for centre in rows)
 
 
-def _unit_variances(factors: Sequence[Factor], rows: Sequence[Mapping[str, str]], frame: Array) -> dict[str, float]:
-    coded = matrix(factors, rows)
-    columns = np.column_stack([frame, coded.columns[:, 1:]])
-    covariance = np.linalg.pinv(columns.T @ columns)
-    terms = coded.terms[1:]
+def _unit_variances(space: _Space, mains: Sequence[Term], able: Sequence[str]) -> dict[str, float]:
+    inverse = np.linalg.pinv(space.of(mains), rcond=ZERO)
+    covariance = inverse @ inverse.T
+    terms = [term for term in space.terms if term == () or term in mains]
     found = {}
-    for factor in factors:
-        index = [frame.shape[1] + i for i, term in enumerate(terms) if term == (factor.name,)]
+    for name in able:
+        index = [i for i, term in enumerate(terms) if term == (name,)]
         part = covariance[np.ix_(index, index)]
         own = np.diag(part)
         between = own[:, None] + own[None, :] - 2 * part
-        found[factor.name] = float(max(own.max(), between.max()))
+        found[name] = float(max(own.max(), between.max()))
     return found

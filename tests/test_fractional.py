@@ -19,6 +19,7 @@ THREES = (
 )
 FIVE = TWOS[:-1] + ", conv: [dense, depthwise]}"
 SIX = FIVE[:-1] + ", recipe.label_smoothing: [0.0, 0.1]}"
+EIGHT = SIX[:-1] + ", recipe.weight_decay: [0.0, 0.1], recipe.momentum: [0.0, 0.9]}"
 MIXED = "{attention: [none, se, eca], kernel: [3, 5, 7], activation: [relu, gelu, silu]}"
 FOUR = "{attention: [none, se, eca, cbam], kernel: [3, 5], activation: [relu, gelu]}"
 NESTED = "{conv: [dense, depthwise], mix: {choices: [none, shuffle], when: {conv: depthwise}}, kernel: [3, 5, 7]}"
@@ -63,7 +64,9 @@ def test_an_orthogonal_array_holds_any_two_choices_equally_often(slots, runs, se
         assert len(counts) == len({row[one] for row in rows}) * len({row[two] for row in rows})
 
 
-@pytest.mark.parametrize(("slots", "runs", "seeds", "n"), [(TWOS, 8, 1, 3), (TWOS, 16, 2, 4), (SIX, 32, 1, 4)])
+@pytest.mark.parametrize(
+    ("slots", "runs", "seeds", "n"), [(TWOS, 8, 1, 3), (EIGHT, 16, 2, 3), (TWOS, 16, 2, 4), (SIX, 32, 1, 4)]
+)
 def test_the_columns_of_an_array_are_those_that_look_least_alike(slots, runs, seeds, n):
     rows = runs_of(study(slots, runs, seeds))
 
@@ -71,6 +74,20 @@ def test_the_columns_of_an_array_are_those_that_look_least_alike(slots, runs, se
     # do, no two interactions look like each other.
     for some in combinations(range(len(rows[0]) - 1), n):
         assert len({tuple(row[i] for i in some) for row in rows}) == 2**n
+
+
+def test_slots_come_before_seeds_where_columns_must_look_alike():
+    rows = runs_of(study(THREES, 18, 2))
+
+    for some in combinations(range(4), 3):
+        assert len({tuple(row[i] for i in some) for row in rows}) == 18
+
+
+def test_seeds_look_like_no_interaction_where_they_need_not():
+    rows = runs_of(study(TWOS, 16, 2))
+
+    for one, two in combinations(range(4), 2):
+        assert len({(row[one], row[two], row[-1]) for row in rows}) == 8
 
 
 def test_an_array_that_holds_a_setting_twice_is_not_taken():
