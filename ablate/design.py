@@ -82,8 +82,12 @@ def plan(study: Study) -> Plan:
             settings[setting] = setting
             against[setting.label] = partner.label
     _check_settings(study, list(settings))
-    planned = Plan(tuple(settings), study.reference, against, ESTIMANDS[rule], seeds=seeds)
-    return _with_twins(study, planned)
+    planned = _with_twins(study, Plan(tuple(settings), study.reference, against, ESTIMANDS[rule], seeds=seeds))
+    adaptive = study.adaptive
+    if adaptive and adaptive.max_runs is not None and adaptive.max_runs < adaptive.first * len(planned.settings):
+        least = adaptive.first * len(planned.settings)
+        raise StudyError([f"seeds.max_runs: {adaptive.max_runs} trials end before the first look, which takes {least}"])
+    return planned
 
 
 def _check_settings(study: Study, settings: list[Setting]) -> None:
@@ -98,10 +102,6 @@ def _check_settings(study: Study, settings: list[Setting]) -> None:
         )
     if len(settings) == 1 and not study.calibration:
         raise StudyError([f"design: {study.design.rule} leaves the reference alone: nothing would be compared"])
-    rule = study.adaptive
-    if rule and rule.max_runs is not None and rule.max_runs < rule.first * (len(settings) + len(study.calibration)):
-        least = rule.first * (len(settings) + len(study.calibration))
-        raise StudyError([f"seeds.max_runs: {rule.max_runs} trials end before the first look, which takes {least}"])
 
 
 def _with_twins(study: Study, plan: Plan) -> Plan:

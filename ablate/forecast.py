@@ -14,6 +14,7 @@ from ablate.study import Cost, Study, Trial
 if TYPE_CHECKING:
     from ablate.place import Place
     from ablate.tracking import Records, Stale
+    from reports.estimability import Estimability
     from reports.factors import Factor
 
 # What paired scores scatter by where nothing is known: half of what small networks do from seed to seed.
@@ -91,9 +92,10 @@ def forecast(study: Study, place: "Place", *, sd: float | None = None) -> Foreca
         n = search.settings * len(study.seeds) + (search.top + 1) * len(search.confirm_seeds)
         return Forecast(job.plan, trials, found.costs, seconds, networks, frozenset(complete), n, stale=stale)
     found_so_far = _scatter(records, job.plan, study) if records and sd is None else None
+    known = _known(study, job.plan)
     return Forecast(
-        job.plan, trials, found.costs, seconds, networks, frozenset(complete), estimable=_estimable(study, job.plan),
-        sensitivity=_sensitivity(study, job.plan, sd, found_so_far), stale=stale,
+        job.plan, trials, found.costs, seconds, networks, frozenset(complete), estimable=_estimable(study, known),
+        sensitivity=_sensitivity(study, job.plan, known, sd, found_so_far), stale=stale,
     )  # fmt: skip
 
 
@@ -111,37 +113,38 @@ def _scatter(records: "Records", plan: design.Plan, study: Study) -> tuple[float
     return (compared.sd, int((frame["state"] == "complete").sum())) if compared.sd else None
 
 
-def _estimable(study: Study, plan: design.Plan) -> list[str]:
-    from reports.estimability import estimability, sentences  # noqa: PLC0415  # as above
+def _known(study: Study, plan: design.Plan) -> "Estimability":
+    """Return what the settings tell of the slots; twins, and widths that make settings equally large, are no choices."""
+    from reports.estimability import estimability  # noqa: PLC0415  # as above
 
-    if study.design.rule == "cumulative":
-        return ["Each effect is that of its step beside the steps before it; no interaction can be seen."]
-    rows, blocks = _rows(plan)
-    return sentences(estimability(factors(study), rows, blocks=blocks if plan.seeds is not None else None))
-
-
-def _rows(plan: design.Plan) -> tuple[list[dict[str, str]], list[int]]:
-    """Return the choices of each setting by slot, once for each of its seeds, and that seed; the twins are no settings."""
+    slots = {slot.name for slot in study.slots}
     rows, blocks = [], []
     for setting in plan.settings:
         if not setting.salt:
             for seed in plan.seeds[setting.label] if plan.seeds is not None else (0,):
-                rows.append({slot: choice.label for slot, choice in setting.choices})
+                rows.append({slot: choice.label for slot, choice in setting.choices if slot in slots})
                 blocks.append(seed)
-    return rows, blocks
+    return estimability(factors(study), rows, blocks=blocks if plan.seeds is not None else None)
 
 
-def _sensitivity(study: Study, plan: design.Plan, sd: float | None, so_far: tuple[float, int] | None) -> str:
+def _estimable(study: Study, known: "Estimability") -> list[str]:
+    from reports.estimability import sentences  # noqa: PLC0415  # as above
+
+    if study.design.rule == "cumulative":
+        return ["Each effect is that of its step beside the steps before it; no interaction can be seen."]
+    return sentences(known) if known.main else []
+
+
+def _sensitivity(
+    study: Study, plan: design.Plan, known: "Estimability", sd: float | None, so_far: tuple[float, int] | None
+) -> str:
     """Say how large a difference must be to be found with 80 % probability."""
-    from reports.estimability import estimability  # noqa: PLC0415  # as above
     from reports.power import detectable  # noqa: PLC0415  # as above
 
     n, k = len(study.seeds), len(plan.settings)
     if plan.seeds is not None:
-        rows, blocks = _rows(plan)
-        known = estimability(factors(study), rows, blocks=blocks)
         m, df, unit = sum(len(slot.choices) - 1 for slot in study.slots), known.df, max(known.unit_variance.values())
-        what = f"With {len(rows)} runs a difference between choices"
+        what = f"With {study.design.runs} runs a difference between choices"
     else:
         m, df, unit = len(plan.against) or 1, (k - 1) * (n - 1), 2 / n
         what = f"With {n} seeds a difference"

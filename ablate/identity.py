@@ -101,10 +101,8 @@ def trials(
     return planned(study, plan, Identities(study, plan, data_fingerprint, own_training), study.seeds)
 
 
-def planned(
-    study: Study, plan: Plan, identities: Identities, seeds: Sequence[int], *, held_out: bool = False
-) -> tuple[Trial, ...]:
-    """List the trials of a plan, seed by seed.
+def planned(study: Study, plan: Plan, identities: Identities, seeds: Sequence[int]) -> tuple[Trial, ...]:
+    """List the trials that the table of a plan stands on, seed by seed.
 
     Raises:
         StudyError: if two settings are decided by the same things, such as two folders with the same data.
@@ -120,7 +118,7 @@ def planned(
     if problems:
         raise StudyError(problems)
     return tuple(
-        identities.trial(setting, seed, held_out=held_out)
+        identities.trial(setting, seed, held_out=study.held_out)
         for seed in seeds
         for setting in plan.settings
         if plan.seeds is None or seed in plan.seeds[setting.label]

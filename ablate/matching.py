@@ -110,7 +110,8 @@ def sentences(matched: Mapping[str, Matched], by: str) -> Iterator[str]:
     """
     for label, one in matched.items():
         widths = f"{one.after} as it is" if one.after == one.before else f"{one.after} instead of {one.before}"
-        gap = f"{100 * one.gap:+.1f} % from" if one.size != one.target else "as many as"
+        gap = f"{100 * one.gap:+.1f} % from".replace("-", "−") if abs(one.gap) >= 0.0005 else "within 0.1 % of"
+        gap = "as many as" if one.size == one.target else gap
         yield f"{label!r}: {widths}: {one.size:,} {COUNTED[by]}, {gap} the reference's {one.target:,}"
 
 

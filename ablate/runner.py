@@ -3,15 +3,14 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate import data, design, identity, pool, stop
-from ablate.allocation import Allocation
+from ablate import data, design, pool, stop
+from ablate.course import Course, course_of, split_of
 from ablate.crew import crew
 from ablate.errors import AblateError, AwayError, StoreError
 from ablate.identity import Identities
@@ -19,14 +18,12 @@ from ablate.job import Inspection, Job
 from ablate.lease import lease
 from ablate.pool import Lane
 from ablate.progress import Outcome, Progress, Watch
-from ablate.schedule import Fixed, Schedule
+from ablate.schedule import Schedule
 from ablate.stop import Stops
-from ablate.study import Run, RunState, Setting, Study, Trial
+from ablate.study import Run, RunState, Study, Trial
 
 if TYPE_CHECKING:
     from ablate.place import Place
-    from ablate.schedule import Agenda
-    from ablate.selection import Earlier, Selection
     from ablate.tracking import Records
     from ablate.writer import Writer
 
@@ -76,7 +73,7 @@ def run_study(
     ):
         is_new = place.is_new() and imported is None and not (folder / "spool").is_dir()
         records = None if is_new else _open(place, study, folder, imported, say)
-        course = _course(job, Identities(study, job.plan, data.fingerprint, training), records)
+        course = course_of(job, Identities(study, job.plan, data.fingerprint, training), records)
         call = _Call(job, course, folder, lanes, listen, say, stops)
         if not course.is_pending and records:
             return call.close(records)
@@ -91,104 +88,6 @@ def run_study(
             return call.conduct(schedule, course.records, found)
 
 
-# -- what is left to run -----------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Course:
-    """What a study still has to run, and what it has run already; what a search adds to it comes later.
-
-    Attributes:
-        trials: those that the table will stand on; adaptive seeds add to them.
-        know: told which of them are complete already, where they are known only once a search has ended.
-    """
-
-    agenda: "Agenda"
-    plan: design.Plan
-    n_planned: int
-    trials: Sequence[Trial] = ()
-    complete: Mapping[str, Mapping[str, float]] | None = None
-    is_pending: bool = True
-    records: "Records | None" = None
-    selection: "Selection | None" = None
-    know: Callable[[Sequence[Trial], Mapping[str, Mapping[str, float]]], None] = lambda *_: None
-
-    @property
-    def selected(self) -> Sequence[Trial]:
-        """The trials that a search has asked for so far."""
-        return self.selection.trials if self.selection else ()
-
-
-def _course(job: Job, identities: Identities, records: "Records | None") -> _Course:
-    """Return what is left of a study: of a design the trials that are not complete, of a search what it will ask for."""
-    study = job.study
-    if study.design.search is not None:
-        return _search(job, identities, records)
-    if study.adaptive is not None:
-        return _adaptive(job, identities, records)
-    trials = identity.planned(study, job.plan, identities, study.seeds)
-    complete = _completed(records, trials, study)
-    pending = [trial for trial in trials if trial.identity not in complete]
-    return _Course(Fixed(pending), job.plan, len(trials), trials, complete, bool(pending), records)
-
-
-def _adaptive(job: Job, identities: Identities, records: "Records | None") -> _Course:
-    """Return a study whose seeds are added until a question is settled; a race selects, so that it is held out."""
-    study = job.study
-    held_out = study.selects and study.select == "held-out"
-    possible = identity.planned(study, job.plan, identities, study.seeds, held_out=held_out)
-    complete = _completed(records, possible, study)
-    allocation = Allocation(
-        study, job.plan, trial_of=partial(identities.trial, held_out=held_out),
-        known={each: scores[study.metric.name] for each, scores in complete.items()},
-    )  # fmt: skip
-    asked = {trial.identity for trial in allocation.trials}
-    complete = {each: scores for each, scores in complete.items() if each in asked}
-    return _Course(
-        allocation, job.plan, allocation.most, allocation.trials, complete, not allocation.is_done(), records
-    )
-
-
-def _search(job: Job, identities: Identities, records: "Records | None") -> _Course:
-    from ablate.selection import Selection  # noqa: PLC0415  # Optuna takes half a second, which a design need not wait for
-
-    study, search = job.study, job.study.design.search
-    assert search is not None  # noqa: S101  # asked by the caller
-
-    def confirm(best: Iterable[Setting]) -> list[Trial]:
-        course.plan = design.confirmation(study, best)
-        course.trials = identity.planned(study, course.plan, identities, search.confirm_seeds)
-        complete = _completed(course.records, course.trials, study)
-        course.know(course.trials, complete)
-        if course.records:
-            course.records.planned(study, course.plan, course.trials, course.selected, split=_split(study))
-        return [trial for trial in course.trials if trial.identity not in complete]
-
-    earlier = list(_earlier(study, identities, records))
-    trial_of = partial(identities.trial, held_out=study.select == "held-out")
-    selection = Selection(study, trial_of=trial_of, earlier=earlier, confirm=confirm)
-    most = search.settings * len(study.seeds) + (search.top + 1) * len(search.confirm_seeds)
-    course = _Course(selection, job.plan, most, records=records, selection=selection)
-    return course
-
-
-def _earlier(study: Study, identities: Identities, records: "Records | None") -> "Iterator[Earlier]":
-    """Yield the trials of earlier calls of a search that did what it asks for now."""
-    from ablate.selection import Earlier  # noqa: PLC0415  # as above
-
-    held_out = study.select == "held-out"
-    for one in records.selected(study.metric.name, held_out=held_out) if records else ():
-        setting = study.setting_of(one.params)
-        if setting is not None and one.seed in study.seeds:
-            trial = identities.trial(setting, one.seed, held_out=held_out)
-            if trial.identity == one.identity:
-                yield Earlier(trial, one.state, one.curves, one.cost, one.fell_behind)
-
-
-def _completed(records: "Records | None", trials: Sequence[Trial], study: Study) -> dict[str, dict[str, float]]:
-    return records.completed([trial.identity for trial in trials], share=study.share) if records else {}
-
-
 # -- running it --------------------------------------------------------------------------------------------------
 
 
@@ -198,7 +97,7 @@ class _Call:
     def __init__(
         self,
         job: Job,
-        course: _Course,
+        course: Course,
         folder: Path,
         lanes: list[Lane],
         listen: Callable[[Progress], None],
@@ -317,7 +216,7 @@ class _Call:
     def _note_plan(self, records: "Records") -> None:
         self._n_noted = len(self._course.selected) + len(self._course.trials)
         records.planned(
-            self._study, self._course.plan, self._course.trials, self._course.selected, split=_split(self._study)
+            self._study, self._course.plan, self._course.trials, self._course.selected, split=split_of(self._study)
         )
 
     def _miss_checkpoints(self, interrupted: Mapping[str, int]) -> None:
@@ -355,12 +254,6 @@ class _Call:
     def _tidy(self) -> None:
         """Remove what unfinished trials went on from: there are none any more."""
         shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
-
-
-def _split(study: Study) -> str:
-    """Say what the scores of the table are of."""
-    raced = study.design.search is None and study.selects and study.select == "held-out"
-    return data.described(study.data_of(study.reference), held_out=raced)
 
 
 def _is_edited(study: Study) -> bool:

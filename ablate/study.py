@@ -276,6 +276,11 @@ class Study:
         return self.design.search is not None or (self.adaptive is not None and self.adaptive.until == "best")
 
     @property
+    def held_out(self) -> bool:
+        """Whether the scores of the table are those of the held-out part: of a race, which selects by them."""
+        return self.selects and self.design.search is None and self.select == "held-out"
+
+    @property
     def reference(self) -> Setting:
         """The setting that all others are compared with."""
         return self.complete({})

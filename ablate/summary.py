@@ -2,8 +2,9 @@
 
 import importlib
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
@@ -283,26 +284,32 @@ def export(place: Place, name: str, path: Path) -> None:
     records = _records(place, name)
     study, planned = records.study(), records.plan()
     search = study.design.search
-    listed = {identity for _, _, identity in planned["selection" if search else "trials"]}
+    listed = planned["selection" if search else "trials"]
+    labels = {identity: label for label, _, identity in listed}
+    n_planned = Counter(labels.values())
     objectives = search.objectives if search else (study.metric.name,)
-    attempts: dict[Setting, dict[int, Any]] = {}
+    # By label: an A/A twin, or a setting of another width, has the choices of another one.
+    attempts: dict[str, dict[int, Any]] = {}
     for one in records.selected(study.metric.name, held_out=study.selects and study.select == "held-out"):
-        setting = study.setting_of(one.params)
-        if setting is not None and one.identity in listed:
-            seeds = attempts.setdefault(setting, {})
+        if one.identity in labels:
+            seeds = attempts.setdefault(labels[one.identity], {})
             if one.seed not in seeds or one.state in (RunState.COMPLETE, RunState.PRUNED):
                 seeds[one.seed] = one
     outcomes = []
-    for setting, by_seed in attempts.items():
-        runs = [by_seed[seed] for seed in study.seeds if seed in by_seed]
+    for label, by_seed in attempts.items():
+        runs = [by_seed[seed] for seed in sorted(by_seed, key=(*study.seeds,).index)]
+        setting = study.setting_of(runs[0].params)
+        if setting is None:
+            continue
         states = {run.state for run in runs}
         pruned = RunState.PRUNED in states or any(run.fell_behind for run in runs)
-        whole = states == {RunState.COMPLETE} and len(runs) == len(study.seeds)
+        whole = states == {RunState.COMPLETE} and len(runs) == n_planned[label]
         state = RunState.COMPLETE if whole else RunState.PRUNED if pruned else RunState.FAILED
         scores = [{**vars(run.cost), **{k: curve[-1] for k, curve in run.curves.items()}} for run in runs if whole]
         outcomes.append(
             Outcome(
-                setting, state, {each: fmean(score[each] for score in scores) for each in objectives} if whole else {},
+                replace(setting, label=label), state,
+                {each: fmean(score[each] for score in scores) for each in objectives} if whole else {},
                 [value for run in runs for value in run.curves[study.metric.name]], tuple(run.seed for run in runs),
                 min(run.started for run in runs), max(run.ended for run in runs),
             )

@@ -393,12 +393,13 @@ def test_the_twin_of_a_setting_is_another_trial_and_leaves_the_others_what_they_
     assert {key: with_twin[key] for key in HERE} == HERE
 
 
-def test_held_out_trials_of_a_plan_differ_from_those_on_the_test_part():
-    study = config.parse_study(TEXT, path=Path("s.yml"))
-    known = identity.Identities(study, design.plan(study), lambda choice, held_out=False: f"data {held_out}", None)
-    tested, held = (
-        identity.planned(study, design.plan(study), known, study.seeds, held_out=held_out) for held_out in (False, True)
+def test_a_race_is_run_on_held_out_images_and_its_trials_are_others():
+    def known(choice, **part):
+        return f"data {dict(choice.options)['train']} {part}"
+
+    raced, fixed = (
+        trials(TEXT.replace("seeds: 2", seeds), data=known) for seeds in ("seeds: {to: 3, until: best}", "seeds: 3")
     )
 
-    assert all(trial.held_out for trial in held)
-    assert not {trial.identity for trial in tested} & {trial.identity for trial in held}
+    assert all(trial.held_out for trial in raced)
+    assert not {trial.identity for trial in raced} & {trial.identity for trial in fixed}

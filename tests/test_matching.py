@@ -218,11 +218,11 @@ def test_sentences_say_the_widths_the_size_and_what_is_left():
     }
 
     assert list(sentences(found, "params")) == [
-        "'se': 15-30-61 instead of 16-32-64: 77,702 parameters, -0.1 % from the reference's 77,754",
-        "'eca': 16-32-64 as it is: 77,763 parameters, +0.0 % from the reference's 77,754",
+        "'se': 15-30-61 instead of 16-32-64: 77,702 parameters, −0.1 % from the reference's 77,754",
+        "'eca': 16-32-64 as it is: 77,763 parameters, within 0.1 % of the reference's 77,754",
         "'layer': 16-32-64 as it is: 77,754 parameters, as many as the reference's 77,754",
     ]
-    assert "77,702 multiply-accumulates, -0.1 %" in next(sentences(found, "macs"))
+    assert "77,702 multiply-accumulates, −0.1 %" in next(sentences(found, "macs"))
 
 
 def test_a_study_that_varies_widths_itself_is_refused():

@@ -423,6 +423,25 @@ def test_a_search_is_exported_as_an_optuna_study(study, runs, tmp_path):
     assert [len(trial.intermediate_values) for trial in loaded.trials] == [6, 6, 6]
 
 
+@pytest.mark.slow
+def test_settings_that_share_their_choices_are_exported_apart_each_complete(study, runs, tmp_path):
+    from optuna import load_study
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    text = STUDY.replace("seeds: 2", "seeds: {from: 2, to: 3}").replace("[none, se, eca]", "[none, se]")
+    content = study(text + "match: {by: params, show: both}\ncalibration: [[none, control]]\n")
+    frame = run(content, runs).frame
+    summary.export(Place(runs), content.name, tmp_path / "journal.log")
+
+    loaded = load_study(
+        study_name=content.name, storage=JournalStorage(JournalFileBackend(str(tmp_path / "journal.log")))
+    )
+    means = frame.groupby("setting")["accuracy"].mean()
+    assert {trial.user_attrs["setting"]: trial.value for trial in loaded.trials} == pytest.approx(means.to_dict())
+    assert set(means.index) == {"none", "se", "se, matched", "control"}
+
+
 def test_adaptive_seeds_stop_where_the_answer_is_clear_and_are_not_asked_for_again(study, runs):
     def noisy(network, data, recipe, seed, resume=None):
         for progress in quick(network, data, recipe, 0):
