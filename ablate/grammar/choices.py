@@ -132,6 +132,29 @@ def read_options(
     return tuple((name, fitted(option, given.get(name, option.default))) for name, option in entry.options.items())
 
 
+def fitting(place: str, given: Any, options: Mapping[str, Option], problems: Problems) -> dict[str, Any]:
+    """Return those of some options that fit; None stands for none."""
+    if not isinstance(given, dict | None):
+        problems.add(place, f"expected {{option: value}}; given {shown(given)}{hint(given)}")
+        return {}
+    fits = {}
+    for name, value in (given or {}).items():
+        if name not in options:
+            problems.add(f"{place}.{name}", unknown("option", name, options))
+        elif wrong := options[name].check(value):
+            problems.add(f"{place}.{name}", wrong + hint(value))
+        else:
+            fits[name] = value
+    return fits
+
+
+def ranged(place: str, number: int, least: int, most: int, problems: Problems) -> int:
+    """Return the number, or what comes nearest to it between two others."""
+    if not least <= number <= most:
+        problems.add(place, f"{number} is out of range: from {least} to {most:,}")
+    return min(max(number, least), most)
+
+
 def fitted(option: Option, value: Any) -> Value:
     """Return a value that fits an option as it is compared and hashed: 1 for a float is 1.0, a list is a tuple."""
     if isinstance(value, list | tuple):

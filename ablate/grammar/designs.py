@@ -5,7 +5,7 @@ from typing import Any, get_args, get_type_hints
 
 from ablate import design
 from ablate.grammar import seeds
-from ablate.grammar.choices import Reader, meant
+from ablate.grammar.choices import Reader, fitting, meant, ranged
 from ablate.grammar.problems import Problems, hint, shown, written
 from ablate.study import Choice, Cost, Design, Search, Setting, Study
 from blocks.catalogue import Option, unknown
@@ -71,8 +71,8 @@ def full_of(given: str | dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _search(details: Any, confirm: Any, study: Study, problems: Problems) -> Search:
-    given = _options("design.search", details, SEARCH, problems)
-    settings = _ranged(
+    given = fitting("design.search", details, SEARCH, problems)
+    settings = ranged(
         "design.search.settings", given.get("settings", Search.settings), 2, design.MOST_SETTINGS, problems
     )
     sampler, prune = given.get("sampler", Search.sampler), given.get("prune", Search.prune)
@@ -81,32 +81,10 @@ def _search(details: Any, confirm: Any, study: Study, problems: Problems) -> Sea
         problems.add("design.search.prune", wrong)
     several = isinstance(confirm, dict) and isinstance(confirm.get("seeds"), list)
     seeds_ = Option("seeds", ("int",), is_list=several)
-    given = _options("design.confirm", confirm, {"top": Option("top", ("int",)), "seeds": seeds_}, problems)
-    top = _ranged("design.confirm.top", given.get("top", min(Search.top, settings - 1)), 1, settings - 1, problems)
+    given = fitting("design.confirm", confirm, {"top": Option("top", ("int",)), "seeds": seeds_}, problems)
+    top = ranged("design.confirm.top", given.get("top", min(Search.top, settings - 1)), 1, settings - 1, problems)
     fresh = _fresh_seeds(given.get("seeds", FRESH_SEEDS), study, problems)
     return Search(settings, sampler, prune, objectives, top, fresh)
-
-
-def _options(place: str, given: Any, options: Mapping[str, Option], problems: Problems) -> dict[str, Any]:
-    """Return what is given and fits."""
-    if not isinstance(given, dict | None):
-        problems.add(place, f"expected {{option: value}}; given {shown(given)}{hint(given)}")
-        return {}
-    fits = {}
-    for name, value in (given or {}).items():
-        if name not in options:
-            problems.add(f"{place}.{name}", unknown("option", name, options))
-        elif wrong := options[name].check(value):
-            problems.add(f"{place}.{name}", wrong + hint(value))
-        else:
-            fits[name] = value
-    return fits
-
-
-def _ranged(place: str, number: int, least: int, most: int, problems: Problems) -> int:
-    if not least <= number <= most:
-        problems.add(place, f"{number} is out of range: from {least} to {most:,}")
-    return min(max(number, least), most)
 
 
 def _objectives(given: list[str], study: Study, problems: Problems) -> tuple[str, ...]:
@@ -138,7 +116,7 @@ def _fresh_seeds(given: int | list[int], study: Study, problems: Problems) -> tu
     place = "design.confirm.seeds"
     if isinstance(given, int):
         first = max(study.seeds) + 1
-        n = _ranged(place, given, 1, min(seeds.MOST, seeds.LARGEST - max(study.seeds)), problems)
+        n = ranged(place, given, 1, min(seeds.MOST, seeds.LARGEST - max(study.seeds)), problems)
         return tuple(range(first, first + n))
     if not given:
         problems.add(place, "the list is empty")
@@ -204,14 +182,12 @@ def _only_other(
 
 
 def _fractional(details: Any, problems: Problems) -> Design:
-    given = _options("design.fractional", details, {"runs": Option("runs", ("int",))}, problems)
+    given = fitting("design.fractional", details, {"runs": Option("runs", ("int",))}, problems)
     if "runs" not in given:
         if details is None or "runs" not in details:
             problems.add("design.fractional", "needs the number of trials in all: {fractional: {runs: 16}}")
         return Design()
-    return Design(
-        "fractional", runs=_ranged("design.fractional.runs", given["runs"], 2, design.MOST_SETTINGS, problems)
-    )
+    return Design("fractional", runs=ranged("design.fractional.runs", given["runs"], 2, design.MOST_SETTINGS, problems))
 
 
 def _listed(details: Any, study: Study, readers: Mapping[str, Reader | None], problems: Problems) -> Design:

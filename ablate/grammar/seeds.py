@@ -2,9 +2,10 @@
 
 from typing import Any, get_args, get_type_hints
 
-from ablate.grammar.problems import Problems, hint, shown
+from ablate.grammar.choices import fitting, ranged
+from ablate.grammar.problems import Problems, shown
 from ablate.study import Adaptive
-from blocks.catalogue import Option, unknown
+from blocks.catalogue import Option
 
 MOST = 10_000
 LARGEST = 2**32 - 1  # what NumPy takes, whichever generator a training function of the user's own may seed
@@ -42,23 +43,10 @@ def read_seeds(given: int | list[int] | dict[str, Any], problems: Problems) -> t
 
 def _read_adaptive(given: dict[str, Any], problems: Problems) -> tuple[tuple[int, ...], Adaptive | None]:
     before = len(problems)
-    for key, value in given.items():
-        if key not in ADAPTIVE:
-            problems.add(f"seeds.{key}", unknown("key", key, ADAPTIVE))
-        elif wrong := ADAPTIVE[key].check(value):
-            problems.add(f"seeds.{key}", wrong + hint(value))
+    found = fitting("seeds", given, ADAPTIVE, problems)
+    until = found.get("until", Adaptive.until)
+    first = ranged("seeds.from", found.get("from", Adaptive.first), 2, MOST - 1, problems)  # one seed shows no noise
+    last = ranged("seeds.to", found.get("to", max(MOST_UNTIL[until], first + 1)), first + 1, MOST, problems)
     if len(problems) > before:
         return UNUSABLE, None
-    until = given.get("until", Adaptive.until)
-    rule = Adaptive(given.get("from", Adaptive.first), until, given.get("max_runs"))
-    last = given.get("to", max(MOST_UNTIL[until], rule.first + 1))
-    _check(rule.first >= 2, "seeds.from", f"{rule.first} is out of range: noise takes 2 seeds to be seen", problems)
-    _check(
-        rule.first < last <= MOST, "seeds.to", f"{last} is out of range: from {rule.first + 1} to {MOST:,}", problems
-    )
-    return (tuple(range(last)), rule) if len(problems) == before else (UNUSABLE, None)
-
-
-def _check(fits: bool, place: str, message: str, problems: Problems) -> None:  # noqa: FBT001  # a condition
-    if not fits:
-        problems.add(place, message)
+    return tuple(range(last)), Adaptive(first, until, found.get("max_runs"))

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_type_hints
 
-from ablate.grammar.choices import Reader, read_options
+from ablate.grammar.choices import Reader, fitting, read_options
 from ablate.grammar.designs import full_of, read_design
-from ablate.grammar.problems import Problems, hint
+from ablate.grammar.problems import Problems
 from ablate.grammar.recipe import read_recipe
 from ablate.grammar.scores import check_practical, read_metric
 from ablate.grammar.seeds import read_seeds
@@ -142,16 +142,11 @@ def _calibration(given: list[list[str]], problems: Problems) -> tuple[tuple[str,
 def _match(given: str | dict[str, Any] | None, problems: Problems) -> Match | None:
     if given is None:
         return None
-    options = {"by": given} if isinstance(given, str) else given
     before = len(problems)
-    for name, value in options.items():
-        if name not in MATCH:
-            problems.add(f"match.{name}", unknown("option", name, MATCH))
-        elif wrong := MATCH[name].check(value):
-            problems.add(f"match.{name}", wrong + hint(value))
-    if "by" not in options:
+    found = fitting("match", {"by": given} if isinstance(given, str) else given, MATCH, problems)
+    if len(problems) == before and "by" not in found:
         problems.add("match", "say what is made equal: {by: params} or {by: macs}")
-    return Match(**options) if len(problems) == before else None
+    return Match(**found) if len(problems) == before else None
 
 
 def _check_together(study: Study, document: Document, problems: Problems) -> None:

@@ -32,9 +32,9 @@ def test_a_fractional_design_takes_two_seeds_as_blocks_unless_told_otherwise(rea
 @pytest.mark.parametrize(
     ("seeds", "found"),
     [
-        ("{from: 1, to: 1, until: best}", ["seeds.from: 1 is out of range: noise takes 2 seeds to be seen",
-                                           "seeds.to: 1 is out of range: from 2 to 10,000"]),
-        ("{from: 2, untill: best}", ["seeds.untill: unknown key: 'untill'; did you mean 'until'? (known: from, to, until, max_runs)"]),
+        ("{from: 1, to: 1, until: best}", ["seeds.from: 1 is out of range: from 2 to 9,999",
+                                           "seeds.to: 1 is out of range: from 3 to 10,000"]),
+        ("{from: 2, untill: best}", ["seeds.untill: unknown option: 'untill'; did you mean 'until'? (known: from, to, until, max_runs)"]),
         ("{until: certain}", ["seeds.until: expected one of decided, best, not 'certain'"]),
         ("{max_runs: 3}", ["seeds.max_runs: 3 trials end before the first look, which takes 4"]),
         ("[1, -1, 1]", ["seeds[1]: -1 is out of range: from 0 to 4294967295", "seeds[2]: 1 stands twice in [1, -1, 1]"]),
