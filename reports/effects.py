@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import combinations
 from math import prod
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,11 +21,22 @@ import numpy as np
 from scipy import special
 
 from reports.errors import ResultsError, unknown
-from reports.factors import Factor, Matrix, average, complete, crossed, families, grid, matrix, meetings
+from reports.factors import (
+    Combinations,
+    Factor,
+    Matrix,
+    crossed,
+    families,
+    grid,
+    independent_pairs,
+    matrix,
+    meetings,
+    occurring,
+)
 from reports.fit import score_matrix
-from reports.frame import check, failed_seeds
+from reports.frame import check, check_level, failed_seeds
 from reports.judgement import holm
-from reports.slot_model import Data, Model, Row, Test, f_test, solve, without_terms
+from reports.slot_model import Data, Model, Test, f_test, solve, without_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -148,21 +157,20 @@ def slot_effects(
             or a level that is not one of its slot.
     """
     check(frame, metrics=[metric])
-    if not 0 < level < 1:
-        raise ResultsError(f"level is {level}; it lies between 0 and 1, for instance 0.95")
+    check_level(level)
     _check_settings(factors, settings)
     frame = frame[frame["setting"].isin(list(settings))]
     failed = failed_seeds(frame)
     scores = score_matrix(frame, metric, without=failed)
     data = Data.of(scores, [dict(settings[label]) for label in scores.index])
-    there = [_seen(factor, data.rows) for factor in factors]
+    there = [occurring(factor, data.rows) for factor in factors]
     varied = [factor for factor in there if len(factor.levels) > 1]
     main = matrix(there, data.rows)
-    tests = _interactions(data, there, main, _pairs(varied))
+    tests = _interactions(data, there, main, independent_pairs(there))
     corrected = _corrected({pair: test for pair, test in tests.items() if test})
     kept = _kept(data, there, main, corrected)
     model = solve(crossed(there, main, kept), data)
-    space = _Space(there, [(family, grid(family)) for family in families(there)], kept, data.nuisance.shape[1])
+    space = Combinations(there, [(family, grid(family)) for family in families(there)], kept, data.nuisance.shape[1])
     pruned = _pruned(frame, settings)
     slots = [_slot(factor, space, data, model, level=level, pruned=pruned) for factor in factors]
     return Effects(
@@ -184,17 +192,6 @@ def slot_effects(
 
 
 # -- interactions ------------------------------------------------------------------------------------------------
-
-
-def _pairs(factors: Sequence[Factor]) -> list[Pair]:
-    """Return the pairs of slots neither of which decides whether the other exists."""
-    by_name = {factor.name: factor for factor in factors}
-
-    def above(factor: Factor) -> set[str]:
-        parents = {parent for parent, _ in factor.when}
-        return parents.union(*(above(by_name[parent]) for parent in parents if parent in by_name))
-
-    return [(a.name, b.name) for a, b in combinations(factors, 2) if a.name not in above(b) and b.name not in above(a)]
 
 
 def _interactions(
@@ -247,60 +244,8 @@ def _beyond(model: Model, coded: Matrix, data: Data) -> Model | None:
 # -- one slot ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Space:
-    """All combinations that exist: any row of one family of slots beside any row of the others.
-
-    Attributes:
-        pairs: the interactions in the model.
-        n_seeds: columns of the seeds in the model.
-    """
-
-    factors: Sequence[Factor]
-    families: Sequence[tuple[Sequence[Factor], list[Row]]]
-    pairs: Sequence[Pair]
-    n_seeds: int
-
-    def means(self, factor: Factor, *, at_reference: bool = False) -> dict[str, Array]:
-        """Return for each level the weights of the coefficients in its mean over the combinations of the other slots.
-
-        Slots that exist under a level of this one are left out of these: its levels are compared at their references.
-        With `at_reference` the mean is over a single combination, the one that is nearest to all references.
-        """
-        found = {}
-        for level in factor.levels:
-            rows = []
-            for family, all_rows in self.families:
-                if factor in family:
-                    beside = _beside(factor, family, all_rows)
-                    if at_reference:
-                        beside = [min(beside, key=partial(_distance, family))]
-                    rows.append([complete(family, {**row, factor.name: level}) for row in beside])
-                else:
-                    rows.append([complete(family, {})] if at_reference else all_rows)
-            coded = average(self.factors, rows, pairs=self.pairs)
-            found[level] = np.concatenate([coded, np.zeros(self.n_seeds)])  # over the seeds: zero
-        return found
-
-
-def _beside(factor: Factor, family: Sequence[Factor], rows: Sequence[Row]) -> list[Row]:
-    """Return the combinations of the other slots beside which this one exists, without those that it decides on."""
-    inside = {factor.name}
-    for other in family:
-        if any(parent in inside for parent, _ in other.when):
-            inside.add(other.name)
-    rest = [
-        tuple((slot, name) for slot, name in row.items() if slot not in inside) for row in rows if factor.exists(row)
-    ]
-    return [dict(row) for row in dict.fromkeys(rest)]
-
-
-def _distance(factors: Sequence[Factor], row: Row) -> int:
-    return sum(row.get(factor.name, factor.reference) != factor.reference for factor in factors)
-
-
 def _slot(
-    factor: Factor, space: _Space, data: Data, model: Model, *, level: float, pruned: Mapping[Pair, float]
+    factor: Factor, space: Combinations, data: Data, model: Model, *, level: float, pruned: Mapping[Pair, float]
 ) -> SlotEffect:
     levels = [_count(factor.name, name, data, pruned) for name in factor.levels]
     seen = next(other for other in space.factors if other.name == factor.name)
@@ -398,18 +343,6 @@ def _two_sided(t: float, df: int) -> float:
 
 
 # -- all of them -------------------------------------------------------------------------------------------------
-
-
-def _seen(factor: Factor, rows: Sequence[Row]) -> Factor:
-    """Return the factor with the levels that occur; where the reference does not, with the first that does."""
-    there = {row[factor.name] for row in rows if factor.name in row}
-    levels = tuple(name for name in factor.levels if name in there) or (factor.reference,)
-    numbers = None
-    if factor.numbers is not None:
-        known = dict(zip(factor.levels, factor.numbers, strict=True))
-        numbers = tuple(known[name] for name in levels)
-    reference = factor.reference if factor.reference in levels else levels[0]
-    return replace(factor, levels=levels, reference=reference, numbers=numbers)
 
 
 def _pruned(frame: pd.DataFrame, settings: Mapping[str, Mapping[str, str]]) -> dict[Pair, float]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reports.errors import ResultsError, unknown
-from reports.factors import matrix, meetings
-from reports.formats import listed
+from reports.factors import independent_pairs, matrix, occurring
+from reports.formats import FEW, few, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 ZERO = 1e-8
-MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,9 @@ def estimability(
         ResultsError: if there are no rows, or a level that its slot does not have.
     """
     _check(factors, rows, blocks)
-    seen = [_seen(factor, rows) for factor in factors]
+    seen = [occurring(factor, rows) for factor in factors]
     varied = [factor for factor in seen if len(factor.levels) > 1]
-    # The interaction of a slot with one that decides whether it exists is its own effect.
-    pairs = [
-        (a.name, b.name)
-        for a, b in combinations(varied, 2)
-        if not _is_above(seen, a, b) and meetings(seen, a.name, b.name)
-    ]
+    pairs = independent_pairs(seen)
     coded = matrix(seen, rows, pairs=pairs)
     frame = np.column_stack([np.ones(len(rows)), *_block_columns(blocks)])
     space = _Space(frame, coded)
@@ -134,17 +128,17 @@ def sentences(found: Estimability) -> list[str]:
     if found.pairs:
         said.append(_split("Interactions", [([" × ".join(pair)], fits) for pair, fits in found.pairs.items()]))
     biased = {name: pairs for name, pairs in found.biases.items() if pairs and found.main[name]}
-    if any(len(pairs) > MOST_NAMED for pairs in biased.values()):
+    if any(len(pairs) > FEW for pairs in biased.values()):
         said.append(
-            f"Averages of {_few(list(biased))} would be moved by interactions of the other slots, if there are any."
+            f"Averages of {few(list(biased))} would be moved by interactions of the other slots, if there are any."
         )
     elif biased:
-        parts = "; ".join(f"{name} by {_few([' × '.join(pair) for pair in pairs])}" for name, pairs in biased.items())
+        parts = "; ".join(f"{name} by {few([' × '.join(pair) for pair in pairs])}" for name, pairs in biased.items())
         said.append(f"Averages would be moved by interactions, if there are any: {parts}.")
     confused = {frozenset((pair, other)) for pair, others in found.confused.items() for other in others}
     if confused:
         named = [" with ".join(" × ".join(pair) for pair in sorted(two)) for two in confused]
-        many = f"many, in {len(named)} pairs" if len(named) > MOST_NAMED else listed(sorted(named))
+        many = f"many, in {len(named)} pairs" if len(named) > FEW else listed(sorted(named))
         said.append(f"Interactions that look like each other: {many}.")
     return said
 
@@ -153,24 +147,10 @@ def _split(what: str, parts: Sequence[tuple[list[str], bool]]) -> str:
     able = [name for (name,), fits in parts if fits]
     unable = [name for (name,), fits in parts if not fits]
     if not unable:
-        return f"{what} that can be estimated: all ({_few(able)})."
+        return f"{what} that can be estimated: all ({few(able)})."
     if not able:
         return f"{what} that can be estimated: none."
-    return f"{what} that can be estimated: {_few(able)}; not {_few(unable)}."
-
-
-def _few(names: Sequence[str]) -> str:
-    if len(names) <= MOST_NAMED:
-        return listed(names)
-    return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
-
-
-def _seen(factor: Factor, rows: Sequence[Mapping[str, str]]) -> Factor:
-    """Return the factor with the levels that occur."""
-    there = {row[factor.name] for row in rows if factor.name in row}
-    levels = tuple(level for level in factor.levels if level in there)
-    reference = factor.reference if factor.reference in there or not levels else levels[0]
-    return replace(factor, levels=levels or (factor.reference,), reference=reference)
+    return f"{what} that can be estimated: {few(able)}; not {few(unable)}."
 
 
 def _columns(factor: Factor, rows: Sequence[Mapping[str, str]]) -> Array:
@@ -187,15 +167,6 @@ def _block_columns(blocks: Sequence[int] | None) -> list[Array]:
         return []
     names = list(dict.fromkeys(blocks))
     return [np.array([(block == name) - (block == names[0]) for block in blocks], dtype=float) for name in names[1:]]
-
-
-def _is_above(factors: Sequence[Factor], one: Factor, other: Factor) -> bool:
-    """Tell whether one slot decides whether the other exists: their interaction is the other's effect."""
-    by_name = {factor.name: factor for factor in factors}
-    parents = [parent for parent, _ in other.when]
-    return one.name in parents or any(
-        _is_above(factors, one, by_name[parent]) for parent in parents if parent in by_name
-    )
 
 
 def _biases(frame: Array, own: Mapping[str, Array], pairs: Sequence[Pair]) -> dict[str, tuple[Pair, ...]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,10 +68,6 @@ class Matrix:
 
     columns: Array
     terms: tuple[Term, ...]
-
-    def of(self, *terms: Term) -> Array:
-        """Return the columns of some terms: (row, column)."""
-        return self.columns[:, [term in terms for term in self.terms]]
 
 
 def complete(factors: Sequence[Factor], chosen: Mapping[str, str]) -> dict[str, str]:
@@ -149,6 +146,88 @@ def average(
     within = sum((part.T @ part / len(part) for part in parts), -means.T @ means)
     second = np.outer(total, total) + within
     return np.array([1.0, *total, *(second[i - 1, j - 1] for _, i, j in _products(factors, pairs))])
+
+
+def occurring(factor: Factor, rows: Sequence[Mapping[str, str]]) -> Factor:
+    """Return the factor with the levels that occur; where the reference does not, with the first that does."""
+    there = {row[factor.name] for row in rows if factor.name in row}
+    levels = tuple(name for name in factor.levels if name in there) or (factor.reference,)
+    numbers = None
+    if factor.numbers is not None:
+        known = dict(zip(factor.levels, factor.numbers, strict=True))
+        numbers = tuple(known[name] for name in levels)
+    reference = factor.reference if factor.reference in levels else levels[0]
+    return replace(factor, levels=levels, reference=reference, numbers=numbers)
+
+
+def independent_pairs(factors: Sequence[Factor]) -> list[Pair]:
+    """Return the pairs of slots that can interact: they can meet, and neither decides whether the other exists."""
+    by_name = {factor.name: factor for factor in factors}
+
+    def above(factor: Factor) -> set[str]:
+        parents = {parent for parent, _ in factor.when}
+        return parents.union(*(above(by_name[parent]) for parent in parents if parent in by_name))
+
+    return [
+        (a.name, b.name)
+        for a, b in combinations(factors, 2)
+        if min(len(a.levels), len(b.levels)) > 1
+        and a.name not in above(b)
+        and b.name not in above(a)
+        and meetings(factors, a.name, b.name)
+    ]
+
+
+@dataclass(frozen=True)
+class Combinations:
+    """All combinations that exist: any row of one family of slots beside any row of the others.
+
+    Attributes:
+        pairs: the interactions in the model.
+        n_seeds: columns of the seeds in the model.
+    """
+
+    factors: Sequence[Factor]
+    families: Sequence[tuple[Sequence[Factor], list[dict[str, str]]]]
+    pairs: Sequence[Pair]
+    n_seeds: int
+
+    def means(self, factor: Factor, *, at_reference: bool = False) -> dict[str, Array]:
+        """Return for each level the weights of the coefficients in its mean over the combinations of the other slots.
+
+        Slots that exist under a level of this one are left out of these: its levels are compared at their references.
+        With `at_reference` the mean is over a single combination, the one that is nearest to all references.
+        """
+        found = {}
+        for level in factor.levels:
+            rows = []
+            for family, all_rows in self.families:
+                if factor in family:
+                    beside = _beside(factor, family, all_rows)
+                    if at_reference:
+                        beside = [min(beside, key=partial(_distance, family))]
+                    rows.append([complete(family, {**row, factor.name: level}) for row in beside])
+                else:
+                    rows.append([complete(family, {})] if at_reference else all_rows)
+            coded = average(self.factors, rows, pairs=self.pairs)
+            found[level] = np.concatenate([coded, np.zeros(self.n_seeds)])  # over the seeds: zero
+        return found
+
+
+def _beside(factor: Factor, family: Sequence[Factor], rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the combinations of the other slots beside which this one exists, without those that it decides on."""
+    inside = {factor.name}
+    for other in family:
+        if any(parent in inside for parent, _ in other.when):
+            inside.add(other.name)
+    rest = [
+        tuple((slot, name) for slot, name in row.items() if slot not in inside) for row in rows if factor.exists(row)
+    ]
+    return [dict(row) for row in dict.fromkeys(rest)]
+
+
+def _distance(factors: Sequence[Factor], row: dict[str, str]) -> int:
+    return sum(row.get(factor.name, factor.reference) != factor.reference for factor in factors)
 
 
 def _main_terms(factors: Sequence[Factor]) -> tuple[Term, ...]:

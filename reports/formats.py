@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MISSING = "–"
+FEW = 4  # more names than this are no sentence any more
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ def percent(share: float) -> str:
 def listed(words: Sequence[str]) -> str:
     """Join words: a, b and c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def few(words: Sequence[str]) -> str:
+    """Join words; of many the first, and how many more there are."""
+    return listed(words) if len(words) <= FEW else f"{', '.join(words[:FEW])} and {len(words) - FEW} more"
 
 
 def quoted(labels: Iterable[str]) -> str:

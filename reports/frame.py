@@ -18,6 +18,7 @@ COSTS = ("params", "macs", "latency_ms")
 RECORDS = ("seconds", "started", "run_id")
 STATES = ("complete", "pruned", "failed", "running", "killed")
 
+HIGHEST_LEVEL = 0.9999  # beyond it SciPy's noncentral t has no values at one degree of freedom
 # Scores beyond this overflow once they are squared; no metric of a network that works comes near it.
 LARGEST_SCORE = 1e100
 
@@ -47,6 +48,16 @@ def check(frame: pd.DataFrame, *, metrics: Iterable[str]) -> None:
     if len(studies) > 1:
         raise ResultsError(f"the frame mixes the studies {', '.join(map(repr, studies))}; give the runs of one")
     _check_complete(frame, metrics)
+
+
+def check_level(level: float) -> None:
+    """Refuse a level of confidence that is none.
+
+    Raises:
+        ResultsError: unless it lies between 0 and 1.
+    """
+    if not 0 < level <= HIGHEST_LEVEL:
+        raise ResultsError(f"level is {level}; it lies between 0 and {HIGHEST_LEVEL}, for instance 0.95")
 
 
 def complete(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special, stats
 
 from reports.errors import ResultsError
+from reports.frame import check_level
 from reports.power import detectable, more_seeds
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from reports.comparison import Contrast, Verdict
 
     Array = NDArray[np.float64]
-
-HIGHEST_LEVEL = 0.9999  # beyond it SciPy's noncentral t has no values at one degree of freedom
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ class Rules:
         return 1 - self.level
 
     def __post_init__(self) -> None:
-        if not 0 < self.level <= HIGHEST_LEVEL:
-            raise ResultsError(f"level is {self.level}; it lies between 0 and {HIGHEST_LEVEL}, for instance 0.95")
+        check_level(self.level)
         if self.practical is not None and not 0 < self.practical < np.inf:
             raise ResultsError(
                 f"practical is {self.practical}; the smallest difference that matters is a positive number"

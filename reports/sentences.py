@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.formats import counted, fixed, listed, percent, probability, quoted, sentence
+from reports.formats import FEW, counted, fixed, listed, percent, probability, quoted, sentence
 from reports.power import MOST_SEEDS
 
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from reports.comparison import Comparison, Contrast, Verdict
     from reports.formats import Metric
 
-# More names than this are no sentence any more; the table has them.
-FEW = 4
 
 METHODS = {"holm": "Holm's", "dunnett": "Dunnett's"}
 

@@ -21,6 +21,7 @@ from scipy import special
 
 from reports.errors import ResultsError
 from reports.fit import fit_seeds
+from reports.frame import check_level
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -187,7 +188,7 @@ def decide(
     Raises:
         ResultsError: if a setting stands twice in the scores or the pairs, or the level is none.
     """
-    _check_level(level)
+    check_level(level)
     _check_once([setting for setting, _ in pairs], "pairs")
     labels = _labels(pairs)
     rows = _Rows.of(scores, labels, failed)
@@ -305,7 +306,7 @@ def race(
     Raises:
         ResultsError: if a setting stands twice in the scores, or the level is none.
     """
-    _check_level(level)
+    check_level(level)
     rows = _Rows.of(scores, scores.index, failed)
     sign = 1 if higher_is_better else -1
     dropped: dict[str, int | None] = dict.fromkeys(rows.place)
@@ -393,8 +394,3 @@ def _check_once(labels: Iterable[str], where: str) -> None:
     for label, n in Counter(labels).items():
         if n > 1:
             raise ResultsError(f"setting {label!r} stands {n} times in the {where}; each stands there once")
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ResultsError(f"level is {level}; it lies between 0 and 1, for instance 0.95")

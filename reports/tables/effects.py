@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.effects import DOUBTFUL
-from reports.formats import MISSING, counted, fixed, listed, one_line, percent, probability, sentence
+from reports.formats import MISSING, counted, few, fixed, listed, one_line, percent, probability, sentence
 from reports.sentences import failures
 from reports.tables.table import Column, Table
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from reports.effects import Effects, Level, SlotEffect
     from reports.formats import Metric
     from reports.slot_model import Test
-
-FEW = 4
 
 
 def effects_table(
@@ -184,14 +182,10 @@ def _interactions(effects: Effects) -> Iterator[str]:
         )
     clear = [" × ".join(pair) for pair in tests if pair not in effects.kept and pair not in seen]
     if clear:
-        yield f"No sign of interaction (p ≥ 0.1 after correction): {_few(clear)}."
+        yield f"No sign of interaction (p ≥ 0.1 after correction): {few(clear)}."
     unknown = [" × ".join(pair) for pair, test in effects.interactions.items() if test is None]
     if unknown:
-        yield f"Interactions that these settings cannot show: {_few(unknown)}."
-
-
-def _few(names: Sequence[str]) -> str:
-    return listed(names) if len(names) <= FEW else f"{', '.join(names[:FEW])} and {len(names) - FEW} more"
+        yield f"Interactions that these settings cannot show: {few(unknown)}."
 
 
 def _said(test: Test) -> str:

@@ -188,3 +188,11 @@ def test_a_main_effect_is_estimable_where_its_differences_lie_in_the_row_space(l
         space = np.linalg.pinv(coded.columns) @ coded.columns
         own = [k for k, term in enumerate(coded.terms) if term == (name,)]
         assert found.main[name] == bool(np.allclose(space[own], np.eye(len(space))[own], atol=1e-8))
+
+
+def test_a_slot_of_numbers_of_which_some_do_not_occur_is_told_apart_by_the_others():
+    kernel = Factor("kernel", ("3", "5", "7"), "3", numbers=(3.0, 5.0, 7.0))
+
+    assert estimability([A, kernel], [{"a": "0", "kernel": "3"}, {"a": "1", "kernel": "3"}, {"a": "0", "kernel": "7"}]).main == {
+        "a": True, "kernel": True,
+    }  # fmt: skip

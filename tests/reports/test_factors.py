@@ -59,7 +59,6 @@ def test_an_absent_slot_has_zeros():
 
     assert found.terms == ((), ("conv",), ("conv",), ("groups",), ("mix",), ("act",))
     assert found.columns.tolist() == [[1, 0, 0, 0, 0, 1], [1, 1, 0, 1, 1, 0]]
-    assert found.of((), ("mix",)).tolist() == [[1, 0], [1, 1]]
 
 
 def test_an_interaction_has_no_column_that_no_combination_can_fill():
