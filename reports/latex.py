@@ -66,16 +66,22 @@ SYMBOLS = {
     "γ": r"$\gamma$",
     "δ": r"$\delta$",
     "ε": r"$\varepsilon$",
+    "ζ": r"$\zeta$",
+    "η": r"$\eta$",
     "θ": r"$\theta$",
+    "κ": r"$\kappa$",
     "λ": r"$\lambda$",
     "µ": r"$\mu$",  # the micro sign
     "\u03bc": r"$\mu$",  # the Greek letter
+    "ν": r"$\nu$",
+    "ξ": r"$\xi$",
     "π": r"$\pi$",
     "ρ": r"$\rho$",
     "σ": r"$\sigma$",
     "τ": r"$\tau$",
     "φ": r"$\varphi$",
     "χ": r"$\chi$",
+    "ψ": r"$\psi$",
     "ω": r"$\omega$",
 }
 _REPLACEMENTS = SPECIAL | SYMBOLS
@@ -93,9 +99,10 @@ def render(table: Table, *, label: str | None = None) -> str:
     """
     columns = "".join("l" if header in table.words else "r" for header in table.columns)
     rows = [[escape(cell) for cell in row] for row in table.rows]
-    reference = rows[table.reference_row]
-    name = next((i for i, header in enumerate(table.columns) if header in table.words), 0)
-    reference[name] = rf"\textit{{{reference[name]}}}"
+    if table.reference_row is not None:
+        reference = rows[table.reference_row]
+        name = next((i for i, header in enumerate(table.columns) if header in table.words), 0)
+        reference[name] = rf"\textit{{{reference[name]}}}"
     size, separation = _size(table)
     lines = [
         r"\begin{table}[tbp]",

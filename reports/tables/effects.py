@@ -47,7 +47,7 @@ def effects_table(
         rows=tuple(
             tuple(one_line(cell) for cell in row) for row in zip(*(column.cells for column in columns), strict=True)
         ),
-        reference_row=next((i for i, (slot, level) in enumerate(rows) if level.name == slot.reference), 0),
+        reference_row=None,
         notes=tuple(one_line(note) for note in notes),
         frame=_figures(rows),
     )

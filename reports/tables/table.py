@@ -26,7 +26,7 @@ class Table:
         question: what the study asks; may be empty.
         caption: what each figure means.
         words: the headers of the columns that hold words; the others hold figures and are aligned right.
-        reference_row: index into `rows`.
+        reference_row: index into `rows`; None where no single row is the reference.
         notes: sentences; the first is the answer.
         frame: the raw figures, one row per setting, scores in the unit of the runs (fractions, not percent).
     """
@@ -37,7 +37,7 @@ class Table:
     columns: tuple[str, ...]
     words: frozenset[str]
     rows: tuple[tuple[str, ...], ...]
-    reference_row: int
+    reference_row: int | None
     notes: tuple[str, ...]
     frame: pd.DataFrame = field(compare=False, repr=False)
 

@@ -64,3 +64,38 @@ def five_blocks():
         "CBAM_k7": [0.921, 0.926, 0.918, 0.927, 0.919],
         "coordinate(reduction=8)": [0.894, 0.901, 0.884, 0.906, 0.888],
     }
+
+
+@pytest.fixture(scope="session")
+def slots_table():
+    """Return a function that tabulates slots; `worth` says what a setting scores beyond noise, `edit` changes the runs."""
+    from reports.effects import slot_effects
+    from reports.factors import Factor, grid
+    from reports.tables import Metric, effects_table
+
+    known = {
+        "attention": Factor("attention", ("none", "se", "eca"), "none"),
+        "norm": Factor("norm", ("batch", "group(groups=4)"), "batch"),
+        "kernel": Factor("kernel", ("3", "5", "7"), "3", numbers=(3.0, 5.0, 7.0)),
+    }
+
+    def make(worth=lambda _: 0.0, *, slots=tuple(known), seeds=3, noise=0.008, edit=lambda _: None, **more):
+        rng = np.random.default_rng(0)
+        factors = [known[name] for name in slots]
+        rows = {str(i): row for i, row in enumerate(grid(factors))}
+        frame = pd.DataFrame(
+            [
+                {
+                    "study": "s", "setting": label, "seed": seed, "state": "complete",
+                    "accuracy": 0.85 + worth(row) + noise * rng.normal(),
+                }
+                for label, row in rows.items()
+                for seed in range(seeds)
+            ]
+        )  # fmt: skip
+        edit(frame)
+        effects = slot_effects(frame, factors=factors, metric="accuracy", settings=rows)
+        metric = Metric("accuracy", higher_is_better=True, unit="fraction")
+        return effects_table(effects, study="demo", question="Which?", metric=metric, **more)
+
+    return make

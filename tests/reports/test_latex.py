@@ -69,7 +69,7 @@ def test_rows_have_as_many_cells_as_columns(table, five_blocks):
 
 
 @pytest.mark.slow
-def test_tables_compile_without_an_overfull_box(table, runs, five_blocks, tmp_path):
+def test_tables_compile_without_an_overfull_box(table, slots_table, runs, five_blocks, tmp_path):
     if shutil.which("pdflatex") is None:
         if os.environ.get("CI"):
             pytest.fail("pdflatex is missing where it must not be")
@@ -82,6 +82,13 @@ def test_tables_compile_without_an_overfull_box(table, runs, five_blocks, tmp_pa
         render(table(frame, notes=["--- [x]"]), label="tab:nasty"),
         render(table(runs(five_blocks).assign(loss=0.1), secondary=[Metric("loss")]), label="tab:secondary"),
         render(table({"none": [0.9], "se": [0.91]}), label="tab:single"),
+        render(
+            table(five_blocks | {"control": [0.9] * 5}, calibration=[("none", "control")], marks=[NASTY]),
+            label="tab:aa",
+        ),
+        render(
+            slots_table(lambda row: 0.06 * (row["norm"] != "batch" and row["attention"] == "se")), label="tab:slots"
+        ),
     ]
     (tmp_path / "tables.tex").write_text(document(*tables), encoding="utf-8")
 
