@@ -7,12 +7,9 @@ import statsmodels.formula.api as smf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from reports import ResultsError, contrasts
-from reports.contrasts import compare, compare_secondary
-from reports.judgement import p_sign_flip
-from reports.power import detectable, more_seeds
+from reports.contrasts import compare
 
 # Worked by hand: settings 3, seeds 3; residuals in units of 1/300 are -1 -2 3, 2 1 -3, -1 1 0.
 BY_HAND = {"none": [0.80, 0.82, 0.84], "a": [0.83, 0.85, 0.84], "b": [0.79, 0.82, 0.82]}
@@ -103,26 +100,6 @@ def test_unbalanced_connected_designs_agree_with_the_formula_interface(runs, see
         if contrast.n >= 2:
             assert contrast.p == pytest.approx(fitted.pvalues[term])
             assert contrast.estimate.low == pytest.approx(intervals.loc[term, 0])
-
-
-def test_correction_over_the_family_is_holms(runs):
-    frame = simulated(
-        runs, np.random.default_rng(1), effects={"none": (0, 1)} | {f"s{i}": (0.001 * i, 1) for i in range(6)}, n=5
-    )
-    tested = compared(frame).contrasts
-
-    expected = multipletests([c.p for c in tested], method="holm")[1]
-
-    assert [c.p_adjusted for c in tested] == pytest.approx(list(expected))
-
-
-def test_detectable_difference_of_a_comparison_uses_its_own_family(runs, monkeypatch):
-    monkeypatch.setattr(contrasts, "GUARD", 1.0)
-    comparison = compared(runs(BY_HAND))
-
-    expected = comparison.sd * math.sqrt(2 / 3) * detectable(4, 0.025)
-
-    assert [c.detectable for c in comparison.contrasts] == pytest.approx([expected] * 2)
 
 
 scores = st.lists(st.lists(st.integers(0, 3600), min_size=4, max_size=4), min_size=3, max_size=3)
@@ -337,106 +314,6 @@ def test_family_wise_error_and_power_are_those_of_the_specification(runs):
     assert 0.30 < np.mean(found) < 0.70
 
 
-def test_the_twin_of_a_setting_is_tested_outside_the_family(runs, five_blocks):
-    twin = {**five_blocks, "control": [score + 0.001 for score in five_blocks["none"]]}
-    with_twin = compare(runs(twin), metric="accuracy", reference="none", calibration=[("none", "control")])
-
-    assert "control" not in {contrast.setting for contrast in with_twin.contrasts}
-    (check,) = with_twin.calibration
-    assert (check.setting, check.against) == ("control", "none")
-    assert check.p_adjusted == pytest.approx(check.p)
-    assert with_twin.n_tests == 4
-
-
-def test_each_of_several_pairs_is_tested_at_its_share_of_the_level(runs, five_blocks):
-    twins = {**five_blocks, "a": five_blocks["none"][::-1], "b": five_blocks["se"][::-1]}
-    found = compare(runs(twins), metric="accuracy", reference="none", calibration=[("none", "a"), ("se", "b")])
-
-    for check in found.calibration:
-        assert check.p_adjusted == pytest.approx(min(1.0, 2 * check.p))
-
-
-def test_dunnett_asks_for_less_than_holm_for_the_largest_difference(runs, five_blocks):
-    holm, dunnett = (
-        compare(runs(five_blocks), metric="accuracy", reference="none", correction=how) for how in ("holm", "dunnett")
-    )
-    largest = min(holm.contrasts, key=lambda contrast: contrast.p).setting
-    p = {c.setting: c.p_adjusted for c in dunnett.contrasts}[largest]
-
-    assert p <= min(c.p_adjusted for c in holm.contrasts)
-    assert dunnett.correction == "dunnett"
-
-
-def test_an_inconclusive_contrast_says_how_many_more_seeds_it_would_take(runs, five_blocks):
-    found = compare(runs(five_blocks), metric="accuracy", reference="none")
-    for contrast in found.contrasts:
-        assert (contrast.more_seeds is not None) == (contrast.verdict == "inconclusive")
-
-
-def test_dunnetts_correction_uses_the_correlations_of_the_design(runs, monkeypatch):
-    monkeypatch.setattr(contrasts, "GUARD", 1.0)
-    names = ["none", "a", "b", "c"]
-    frame = simulated(runs, np.random.default_rng(3), effects=dict.fromkeys(names, (0, 1)), n=5)
-    frame = frame.drop(index=[3, 6, 12])
-    fitted = smf.ols("accuracy ~ C(setting, Treatment('none')) + C(seed)", frame).fit()
-    terms = [f"C(setting, Treatment('none'))[T.{name}]" for name in names[1:]]
-    covariance = fitted.cov_params().loc[terms, terms].to_numpy()
-    scale = np.sqrt(np.diag(covariance))
-
-    comparison = compared(frame, correction="dunnett")
-
-    for contrast, t in zip(comparison.contrasts, fitted.tvalues[terms], strict=True):
-        edge = np.full(3, abs(t))
-        law = stats.multivariate_t(shape=covariance / np.outer(scale, scale), df=fitted.df_resid, seed=1)
-        assert contrast.p_adjusted == pytest.approx(1 - law.cdf(edge, lower_limit=-edge), abs=5e-4)
-
-
-def test_dunnett_gives_way_to_holm_where_variances_are_moderated(runs):
-    frame = runs(BY_HAND | {"c": [0.9, None, 0.9]})
-
-    asked, usual = compared(frame, correction="dunnett"), compared(frame)
-
-    assert asked.correction == "holm"
-    assert asked.fallback == "with moderated variances Dunnett's joint distribution does not hold"
-    assert asked.contrasts == usual.contrasts
-    assert usual.fallback is None
-
-
-def test_settings_compared_with_each_other_have_no_dunnett_but_steps_along_a_path_do(runs):
-    with pytest.raises(ResultsError, match="Dunnett's correction needs contrasts none of which follows from others"):
-        compared(runs(BY_HAND), against={"a": "b", "b": "a"}, correction="dunnett")
-
-    path = compared(runs(BY_HAND), against={"b": "a"}, settings=["none", "a", "b"], correction="dunnett")
-    assert all(c.p < c.p_adjusted < 2 * c.p for c in path.contrasts)
-
-
-def test_more_seeds_go_by_the_pooled_variance_and_the_family(runs, monkeypatch):
-    monkeypatch.setattr(contrasts, "GUARD", 1.0)
-    variance = 30 / 90_000 / 4
-
-    def error(more):
-        return math.sqrt(variance * 2 / (3 + more)), 2 * (2 + more)
-
-    expected = [more_seeds(difference, alpha=0.025, error=error) for difference in (0.02, 0.01)]
-    assert [c.more_seeds for c in compared(runs(BY_HAND)).contrasts] == expected
-    practical = more_seeds(0.005, alpha=0.025, error=error)
-    assert [c.more_seeds for c in compared(runs(BY_HAND), practical=0.005).contrasts] == [practical] * 2
-
-
-def test_moderated_variances_gain_one_degree_of_freedom_a_seed(runs):
-    frame = runs(BY_HAND | {"c": [0.9, None, 0.9]})
-    a = by_setting(compared(frame))["a"]
-    half = a.estimate.high - a.estimate.value
-    variance = (half / stats.t.isf(0.025, 6)) ** 2 / (2 / 3)
-
-    def error(more):
-        return math.sqrt(variance * 2 / (3 + more)), 6 + more
-
-    for practical in (0.012, 0.015, 0.018, 0.02):
-        found = by_setting(compared(frame, practical=practical))["a"].more_seeds
-        assert found == more_seeds(practical, alpha=0.025, error=error)
-
-
 def test_wins_and_the_standardised_difference_come_from_the_pairs(runs):
     frame = runs({"none": [0.9, 0.8, 0.7, 0.6, 0.5], "a": [0.91, 0.8, 0.74, 0.62, 0.47]})
     d = np.array([0.01, 0.0, 0.04, 0.02, -0.03])
@@ -448,61 +325,7 @@ def test_wins_and_the_standardised_difference_come_from_the_pairs(runs):
     assert compared(frame[frame["seed"] < 4]).contrasts[0].d_z is None
 
 
-def test_ten_seeds_are_tested_by_sign_flips_too(runs):
-    frame = simulated(runs, np.random.default_rng(8), effects={"none": (0, 1), "a": (0.002, 1)}, n=10)
-    y = frame.pivot_table(index="seed", columns="setting", values="accuracy")
-
-    assert compared(frame).contrasts[0].p_sign_flip == p_sign_flip((y["a"] - y["none"]).to_numpy())
-    assert compared(frame[frame["seed"] < 9]).contrasts[0].p_sign_flip is None
-
-
 AA = BY_HAND | {"control": [0.81, 0.81, 0.84]}
-
-
-def test_the_runs_of_a_twin_count_in_the_variance(runs):
-    comparison, alone = compared(runs(AA), calibration=[("none", "control")]), compared(runs(AA))
-
-    assert (comparison.df, comparison.sd) == (alone.df, alone.sd)
-    assert comparison.calibration[0].p == by_setting(alone)["control"].p
-
-
-def test_two_ordinary_settings_may_be_an_a_a_pair_besides(runs):
-    comparison = compared(runs(AA), against={"b": "none"}, calibration=[("a", "b"), ("none", "control")])
-
-    assert [(c.setting, c.against) for c in comparison.contrasts] == [("a", "none"), ("b", "none")]
-    assert [(c.setting, c.against) for c in comparison.calibration] == [("b", "a"), ("control", "none")]
-
-
-@pytest.mark.parametrize(
-    ("pair", "message"),
-    [
-        (("none", "kontrol"), "unknown setting 'kontrol'; did you mean 'control'.* in an A/A pair"),
-        (("a", "none"), "the reference 'none' must stand first in an A/A pair; before it stands 'a'"),
-        (("a", "a"), "setting 'a' would be contrasted with itself, asked for in an A/A pair"),
-    ],
-)
-def test_an_a_a_pair_that_cannot_be_meant_is_refused(runs, pair, message):
-    with pytest.raises(ResultsError, match=message):
-        compared(runs(AA), calibration=[pair])
-
-
-def test_secondary_metrics_are_one_family_without_the_twins(runs):
-    frame = runs(AA)
-    rng = np.random.default_rng(2)
-    frame["loss"] = 1 - frame["accuracy"] + rng.normal(0, 0.01, len(frame))
-    frame["f1"] = frame["accuracy"] + rng.normal(0, 0.001, len(frame))
-    pairs = [("none", "control")]
-
-    loss, f1 = compare_secondary(
-        frame, higher_is_better={"loss": False, "f1": True}, reference="none", calibration=pairs
-    )
-
-    tested = [*loss.contrasts, *f1.contrasts]
-    assert [c.setting for c in tested] == ["a", "b", "a", "b"]
-    assert [c.p_adjusted for c in tested] == pytest.approx(list(multipletests([c.p for c in tested], method="holm")[1]))
-    assert [c.p for c in loss.contrasts] == [c.p for c in compared(frame, metric="loss", calibration=pairs).contrasts]
-    assert (loss.n_tests, loss.higher_is_better, f1.metric) == (4, False, "f1")
-    assert f1.contrasts[0].detectable == pytest.approx(f1.sd * math.sqrt(2 / 3) * detectable(f1.df, 0.05 / 4))
 
 
 number = st.integers(0, 40).map(lambda hits: hits / 40)
