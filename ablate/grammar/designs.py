@@ -184,7 +184,7 @@ def _only_other(
 def _fractional(details: Any, problems: Problems) -> Design:
     given = fitting("design.fractional", details, {"runs": Option("runs", ("int",))}, problems)
     if "runs" not in given:
-        if details is None or "runs" not in details:
+        if details is None or (isinstance(details, dict) and "runs" not in details):
             problems.add("design.fractional", "needs the number of trials in all: {fractional: {runs: 16}}")
         return Design()
     return Design("fractional", runs=ranged("design.fractional.runs", given["runs"], 2, design.MOST_SETTINGS, problems))

@@ -21,6 +21,8 @@ from ablate.study import Design, Search
         ("leave-one-out", ("design: the full model holds 'none' for 'attention', and without it would hold the same: say "
          "another in full, or in slots.attention.without")),
         ("fractional", "design.fractional: needs the number of trials in all: {fractional: {runs: 16}}"),
+        ("{fractional: 24}", "design.fractional: expected {option: value}; given 24"),
+        ("{fractional: {}}", "design.fractional: needs the number of trials in all: {fractional: {runs: 16}}"),
         ("{fractional: {runs: 1}}", "design.fractional.runs: 1 is out of range: from 2 to 10,000"),
         ("{fractional: {runs: 8, rows: 8}}", "design.fractional.rows: unknown option: 'rows' (known: runs)"),
         ("{list: {attention: se}}", 'design.list.attention: expected a list of choices; given "se"'),
