@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ablate.study import Study
-    from ablate.summary import Summary
+    from reports.report import Report
 
 __version__ = "0.1.0"
 __all__ = ["read_study", "run"]
@@ -37,8 +37,8 @@ def run(
     tracking: str | None = None,
     quiet: bool = False,
     stop_after: float | None = None,
-) -> "Summary":
-    """Run what a study still lacks, record it, and return the frame of all runs and the table.
+) -> "Report":
+    """Run what a study still lacks, record it, and return the report: the frame of all runs and the tables.
 
     Args:
         study: a path, the name of a study that comes with the package, or a study that has been read.

@@ -117,7 +117,7 @@ def run(
     \b
     Example: ablate run studies/attention.yml --workers 2
     """
-    from ablate import pool, summary
+    from ablate import pool, reporting, summary
     from ablate.place import Place
 
     content, place = _read(study), _place(tracking)
@@ -139,8 +139,8 @@ def run(
         _say("")
         _say(str(result))
         _say("")
-        for path in result.write(place.root / content.name):
-            _say(f"wrote {path.as_posix()}")
+        for name, text in reporting.files(result).items():
+            _say(f"wrote {reporting.write(place.root / content.name / name, text).as_posix()}")
     browse = f"ablate ui --tracking {place.uri}" if place.uri else "ablate ui"
     _say(f"browse the runs: {place.uri if place.by_server else browse}")
     _end(content, place, outcome)
@@ -247,22 +247,24 @@ def report(
     \b
     Example: ablate report attention --latex paper/tables
     """
-    from ablate import summary
+    from ablate import reporting
     from reports.latex import render
+    from reports.report import PRINTED
 
-    result = summary.summarise(_place(tracking), _name(study), correction=correction)
+    result = reporting.report(_place(tracking), _name(study), correction=correction)
     _say(str(result))
     outputs: list[tuple[Path, str]] = []
+    tables = [table for table in result.tables if table.key in PRINTED]
     if csv is not None:
         outputs.append((csv, result.frame.to_csv(index=False)))
     if markdown is not None:
-        outputs.append((markdown, "\n".join(table.to_markdown() for table in result.tables)))
+        outputs.append((markdown, "\n".join(table.to_markdown() for table in tables)))
     if latex is not None:
-        outputs.append((latex / f"{_name(study)}.tex", render(result.table)))
-        if result.effects is not None:
-            outputs.append((latex / f"{_name(study)}-effects.tex", render(result.effects)))
+        outputs += [
+            (latex / f"{_name(study)}{'' if i == 0 else '-effects'}.tex", render(t)) for i, t in enumerate(tables)
+        ]
     for path, content in outputs:
-        summary.write(path, content)
+        reporting.write(path, content)
         _say(f"wrote {path.as_posix()}")
 
 

@@ -12,6 +12,7 @@ fires: a pair's own variance is then at most twice the pooled one, and the famil
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -142,6 +143,34 @@ def compare_secondary(
             n_tests=len(p),
         )
         for metric, study in studies.items()
+    )
+
+
+def compare_pairs(
+    frame: pd.DataFrame,
+    *,
+    metric: str,
+    settings: Sequence[str],
+    higher_is_better: bool = True,
+    practical: float | None = None,
+    level: float = 0.95,
+) -> Comparison:
+    """Contrast all settings with each other, corrected together by Holm's method.
+
+    Of each pair the setting that stands later in `settings` is contrasted with the earlier one.
+
+    Raises:
+        ResultsError: if the frame is not fit to report.
+    """
+    check(frame, metrics=[metric])
+    rules = Rules(higher_is_better, practical, level)
+    pairs = [(later, earlier) for earlier, later in combinations(settings, 2)]
+    study = _measured(_rows_of(frame, settings), metric, pairs, rules)
+    errors = [error for _, error in study.measured if error is not None]
+    return replace(
+        _comparison(study, metric, settings[0], rules),
+        contrasts=_judged(study.measured, holm([error.p for error in errors]), rules, n_tests=len(errors)),
+        n_tests=len(errors),
     )
 
 

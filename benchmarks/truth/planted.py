@@ -89,7 +89,7 @@ def recovered(case: Case, rng: np.random.Generator) -> dict[str, float]:
     path = folder / f"{case.design}-{'-'.join(map(str, seeds))}.yml"
     path.write_text(STUDY.format(design=case.design, seeds=seeds.tolist()), encoding="utf-8")
     result = ablate.run(path, train=train, workers=0, runs=folder / "runs", quiet=True)
-    slots = _slots(result.effects.frame) if result.effects else {}
+    slots = next((_slots(table.frame) for table in result.tables if table.key == "effects"), {})
     return _settings(result.table.frame) | slots
 
 

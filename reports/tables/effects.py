@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from reports.effects import DOUBTFUL
-from reports.formats import MISSING, counted, few, fixed, listed, one_line, percent, probability, sentence
+from reports.formats import MISSING, counted, few, fixed, listed, percent, probability, sentence
 from reports.sentences import failures
 from reports.tables.table import Column, Table
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reports.effects import Effects, Level, SlotEffect
     from reports.formats import Metric
     from reports.slot_model import Test
+    from reports.tables.table import Emphasis
 
 
 def effects_table(
@@ -39,16 +40,13 @@ def effects_table(
     notes = [*marks, *_notes(effects, metric, decimals)]
     caption = [_caption(effects, metric), scored_on, *marks]
     return Table(
-        title=one_line(study),
-        question=one_line(question),
-        caption=one_line(" ".join(filter(None, caption))),
-        columns=tuple(one_line(column.header) for column in columns),
-        words=frozenset(one_line(column.header) for column in columns if column.words),
-        rows=tuple(
-            tuple(one_line(cell) for cell in row) for row in zip(*(column.cells for column in columns), strict=True)
-        ),
-        reference_row=None,
-        notes=tuple(one_line(note) for note in notes),
+        key="effects",
+        title=study,
+        question=question,
+        caption=" ".join(filter(None, caption)),
+        body=tuple(columns),
+        breaks=frozenset(i for i, (slot, level) in enumerate(rows) if i and level is slot.levels[0]),
+        notes=tuple(notes),
         frame=_figures(rows),
     )
 
@@ -57,16 +55,23 @@ def _columns(effects: Effects, rows: Sequence[tuple[SlotEffect, Level]], metric:
     names = ["" if i and rows[i - 1][0] is slot else slot.name for i, (slot, _) in enumerate(rows)]
     interval = f" [{percent(effects.level)} interval]" if any(level.low is not None for _, level in rows) else ""
     header = f"Δ {metric.difference_unit}".strip() + interval
+    better: Literal["higher", "lower"] = "higher" if effects.higher_is_better else "lower"
+    emphasis = {i: _emphasis(level, effects) for i, (_, level) in enumerate(rows) if level.p_adjusted is not None}
     columns = [
-        Column("slot", names, words=True),
-        Column("choice", [level.name for _, level in rows], words=True),
-        Column(f"adjusted {metric.header}", [_score(level.mean, metric, decimals) for _, level in rows]),
-        Column(header, [_difference(slot, level, metric, decimals) for slot, level in rows]),
+        Column("slot", names, kind="words"),
+        Column("choice", [level.name for _, level in rows], kind="words"),
+        Column(f"adjusted {metric.header}", [_score(level.mean, metric, decimals) for _, level in rows], better=better),
+        Column(
+            header,
+            [_difference(slot, level, metric, decimals) for slot, level in rows],
+            kind="difference",
+            emphasis=emphasis,
+        ),
     ]
     if effects.kept:
         here = [_score(level.at_reference, metric, decimals, signed=True) for _, level in rows]
         columns.append(Column("Δ at reference", here))
-    columns.append(Column("p (Holm)", [probability(level.p_adjusted) for _, level in rows]))
+    columns.append(Column("p (Holm)", [probability(level.p_adjusted) for _, level in rows], kind="probability"))
     columns.append(Column("raw", [_score(level.raw, metric, decimals) for _, level in rows]))
     columns.append(Column("settings", [str(level.n_settings) for _, level in rows]))
     columns.append(Column("runs", [str(level.n_runs) for _, level in rows]))
@@ -87,6 +92,12 @@ def _difference(slot: SlotEffect, level: Level, metric: Metric, decimals: int) -
         return delta
     low, high = (_score(edge, metric, decimals, signed=True) for edge in (level.low, level.high))
     return f"{delta} [{low}, {high}]"
+
+
+def _emphasis(level: Level, effects: Effects) -> Emphasis:
+    if level.p_adjusted is None or level.p_adjusted >= 1 - effects.level:
+        return "unsure"
+    return "better" if ((level.delta or 0.0) > 0) == effects.higher_is_better else "worse"
 
 
 def _figures(rows: Sequence[tuple[SlotEffect, Level]]) -> pd.DataFrame:

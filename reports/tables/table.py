@@ -6,10 +6,12 @@ import re
 import textwrap
 import unicodedata
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from reports.formats import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -17,29 +19,86 @@ if TYPE_CHECKING:
 FIGURE = re.compile(r"([+−]?[\d,.]+)( ± [\d,.]+| \[.*\])?( †)?")
 
 
+Kind = Literal["words", "figure", "score", "difference", "probability", "mark"]
+Emphasis = Literal["best", "second", "better", "worse", "unsure"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its cells are in the words in which every form of the table shows them.
+
+    Attributes:
+        kind: "words" is set to the left; "score" is a mean with or without ± and its spread, "difference" a signed
+            figure with or without an interval in brackets, "probability" a p-value, "mark" a ✓, ✗ or ★ or nothing;
+            any of them may be missing (an en dash), and a score may end in †.
+        group: a header over this column and its neighbours of the same group; empty without one.
+        better: whether "higher" or "lower" figures are better; None where neither is.
+        emphasis: of some rows, how a cell stands out. "best" and "second" are of scores: the settings that can be told
+            from all others, and the next; "better", "worse" and "unsure" are of differences.
+    """
+
+    header: str
+    cells: Sequence[str]
+    kind: Kind = "figure"
+    group: str = ""
+    better: Literal["higher", "lower"] | None = None
+    emphasis: Mapping[int, Emphasis] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "header", one_line(self.header))
+        object.__setattr__(self, "group", one_line(self.group))
+        object.__setattr__(self, "cells", tuple(map(one_line, self.cells)))
+
+
 @dataclass(frozen=True)
 class Table:
     """A table for a paper, in words and as numbers.
 
     Attributes:
+        key: what kind of table it is, such as "comparison"; it names its files.
         title: the study.
         question: what the study asks; may be empty.
         caption: what each figure means.
-        words: the headers of the columns that hold words; the others hold figures and are aligned right.
-        reference_row: index into `rows`; None where no single row is the reference.
+        legend: what bold, underlined and marked cells mean, for the forms that show them; may be empty.
+        body: the columns.
+        reference_row: index into the rows; None where no single row is the reference.
+        breaks: rows before which a group of rows begins, the first row not among them.
+        shaded: rows that stand out, such as the full model.
         notes: sentences; the first is the answer.
-        frame: the raw figures, one row per setting, scores in the unit of the runs (fractions, not percent).
+        frame: the raw figures, scores in the unit of the runs (fractions, not percent).
     """
 
+    key: str
     title: str
     question: str
     caption: str
-    columns: tuple[str, ...]
-    words: frozenset[str]
-    rows: tuple[tuple[str, ...], ...]
-    reference_row: int | None
+    body: tuple[Column, ...]
     notes: tuple[str, ...]
     frame: pd.DataFrame = field(compare=False, repr=False)
+    reference_row: int | None = None
+    breaks: frozenset[int] = frozenset()
+    shaded: frozenset[int] = frozenset()
+    legend: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("title", "question", "caption", "legend"):
+            object.__setattr__(self, name, one_line(getattr(self, name)))
+        object.__setattr__(self, "notes", tuple(map(one_line, self.notes)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The headers."""
+        return tuple(column.header for column in self.body)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The headers of the columns that hold words; the others hold figures and are aligned right."""
+        return frozenset(column.header for column in self.body if column.kind == "words")
+
+    @property
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """The cells, row by row."""
+        return tuple(zip(*(column.cells for column in self.body), strict=True))
 
     def to_text(self, width: int | None = None) -> str:
         """Return aligned plain text: the question, the table, what it says, and last what its figures mean.
@@ -64,15 +123,6 @@ class Table:
         notes = [f"- {_escaped(note)}" for note in self.notes]
         head = [f"### {_escaped(self.title)}", "", *([_escaped(self.question), ""] if self.question else [])]
         return "\n".join([*head, *lines, "", *notes, "", _escaped(self.caption)]) + "\n"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column while a table is made."""
-
-    header: str
-    cells: Sequence[str]
-    words: bool = False
 
 
 def _wrapped(text: str, width: int, *, indent: str = "") -> list[str]:

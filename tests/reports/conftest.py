@@ -34,7 +34,9 @@ def runs():
 
 @pytest.fixture(scope="session")
 def table(runs):
-    """Return a function that tabulates scores; keywords override the arguments of `comparison_table`."""
+    """Return a function that tabulates scores; keywords override the plan."""
+    from reports.analysis import analyse
+    from reports.plan import Plan
     from reports.tables import Metric, comparison_table
 
     def make(scores, **changes):
@@ -49,7 +51,7 @@ def table(runs):
             "planned_seeds": sorted({int(seed) for seed in frame["seed"]}),
             "estimand": "the effect of changing one slot while the others stay at the reference",
         }
-        return comparison_table(frame, **(arguments | changes))
+        return comparison_table(analyse(frame, Plan(**(arguments | changes))))
 
     return make
 

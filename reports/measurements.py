@@ -19,7 +19,7 @@ TESTS = ("p", "p_adjusted", "p_equivalent", "p_sign_flip", "detectable", "more_s
 WORDS = ("setting", "against", "verdict", "reason", "wins")
 
 
-def figures(
+def measurements(
     frame: pd.DataFrame,
     comparison: Comparison,
     *,

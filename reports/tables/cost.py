@@ -1,0 +1,58 @@
+"""The table of cost and quality: what each setting costs, and which ones are worth it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports.formats import MISSING, fixed, quoted, sentence
+from reports.pareto import cost_of_front, front
+from reports.ranks import legend
+from reports.tables.columns import COSTS, cost_columns, label_columns, score_column
+from reports.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from reports.analysis import Analysis
+
+NAMES = {"params": "parameters", "macs": "multiply-accumulates", "latency_ms": "latency"}
+
+
+def cost_table(analysis: Analysis) -> Table | None:
+    """Return score beside cost, with ★ for the Pareto front; None where no two settings differ in a cost."""
+    cost = cost_of_front(analysis)
+    if cost is None:
+        return None
+    plan, figures = analysis.plan, analysis.measurements
+    best = front(analysis, cost)
+    paid = figures[cost].tolist()
+    at_reference = paid[list(plan.settings).index(plan.reference)]
+    shares = [
+        MISSING
+        if label == plan.reference or not at_reference
+        else fixed(100 * (price / at_reference - 1), 1, signed=True)
+        for label, price in zip(figures["setting"], paid, strict=True)
+    ]
+    figures = figures.assign(pareto=[label in best for label in figures["setting"]])
+    untested = analysis.pairs is None or not analysis.pairs.tested
+    judged = "by the means" if untested else "as far as all pairs tell after Holm's correction"
+    name = NAMES[cost]
+    return Table(
+        key="cost",
+        title=f"{plan.study}, cost",
+        question=plan.question,
+        caption=(
+            f"Score and cost. ★: on the front of {plan.metric.name} and {name}: no setting that costs no more is as good, "
+            f"{judged}. Δ {COSTS[cost][0]} %: {name} beyond that of '{plan.reference}'. MACs are those of one image; ms is "
+            "the median time of one image through the network."
+        ),
+        legend=legend(analysis),
+        body=(
+            *label_columns(analysis),
+            score_column(analysis),
+            *cost_columns(analysis),
+            Column(f"Δ {COSTS[cost][0]} %", shares, kind="difference"),
+            Column("front", ["★" if label in best else "" for label in figures["setting"]], kind="mark"),
+        ),
+        reference_row=list(plan.settings).index(plan.reference),
+        notes=(sentence(f"Worth their {name}: {quoted(best)}") if best else "No setting is complete.",),
+        frame=figures,
+    )

@@ -1,0 +1,80 @@
+"""The matrix of pairs: every setting minus every other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from reports.formats import MISSING, counted, fixed, percent
+from reports.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from reports.analysis import Analysis
+    from reports.comparison import Comparison, Contrast
+    from reports.tables.table import Emphasis
+
+FEWEST, MOST = 3, 10  # settings; of two the main table says all, and more are too many columns
+
+
+def pairs_table(analysis: Analysis) -> Table | None:
+    """Return row minus column for each pair of settings; None for too few or too many, or where no pair is tested."""
+    pairs, plan = analysis.pairs, analysis.plan
+    if pairs is None or not pairs.tested or not FEWEST <= len(plan.settings) <= MOST:
+        return None
+    cells: dict[tuple[str, str], tuple[str, Emphasis | None]] = {}
+    for contrast in pairs.contrasts:
+        for sign in (1, -1):
+            row, other = (contrast.setting, contrast.against)[::sign]
+            cells[row, other] = _cell(contrast, sign, pairs, analysis)
+    columns = []
+    for other in plan.settings:
+        found = [cells.get((label, other), (MISSING, None)) for label in plan.settings]
+        emphasis = {i: one for i, (_, one) in enumerate(found) if one is not None}
+        columns.append(Column(other, [cell for cell, _ in found], kind="difference", emphasis=emphasis))
+    metric = plan.metric
+    direction = "higher" if metric.higher_is_better else "lower"
+    level = percent(1 - plan.level)
+    caption = (
+        f"Differences in {metric.name}, row − column{f', in {metric.difference_unit}' if metric.difference_unit else ''}, "
+        f"paired by seed; {direction} is better. *: p < {level} after Holm's correction over all "
+        f"{counted(pairs.n_tests, 'pair')}."
+    )
+    if plan.practical is not None:
+        margin = metric.size(plan.practical, analysis.decimals)
+        caption += f" ≈: equivalent within ±{margin} by two one-sided tests at {level}, each for itself."
+    found_any = any(contrast.verdict in {"better", "worse"} for contrast in pairs.contrasts)
+    note = (
+        "Pairs without a star may differ, too: these runs cannot tell." if found_any else "No pair can be told apart."
+    )
+    return Table(
+        key="pairs",
+        title=f"{plan.study}, pairs",
+        question=plan.question,
+        caption=caption,
+        body=(Column("", list(plan.settings), kind="words"), *columns),
+        notes=(note,),
+        frame=_figures(pairs),
+    )
+
+
+def _cell(contrast: Contrast, sign: int, pairs: Comparison, analysis: Analysis) -> tuple[str, Emphasis | None]:
+    if contrast.estimate is None:
+        return MISSING, None
+    metric = analysis.plan.metric
+    shown = fixed(sign * contrast.estimate.value * metric.scale, analysis.decimals, signed=True)
+    if contrast.verdict in {"better", "worse"}:
+        is_better = (contrast.estimate.value * sign > 0) == pairs.higher_is_better
+        return f"{shown}*", "better" if is_better else "worse"
+    return f"{shown}{'≈' if contrast.verdict == 'equivalent' else ''}", "unsure"
+
+
+def _figures(pairs: Comparison) -> pd.DataFrame:
+    names = ("setting", "against", "n", "p", "p_adjusted", "p_equivalent", "verdict", "reason")
+    return pd.DataFrame(
+        [
+            {name: getattr(contrast, name) for name in names}
+            | {end: contrast.estimate and getattr(contrast.estimate, end) for end in ("value", "low", "high")}
+            for contrast in pairs.contrasts
+        ]
+    )

@@ -1,0 +1,60 @@
+"""The path of a cumulative study: what each step adds, and where it leads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports.contrasts import compare
+from reports.formats import counted
+from reports.ranks import legend
+from reports.tables.columns import cost_columns, difference, difference_column, probability_column, score_column
+from reports.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from reports.analysis import Analysis
+
+
+def path_table(analysis: Analysis) -> Table | None:
+    """Return the steps in their order; None unless the design is cumulative."""
+    plan, comparison = analysis.plan, analysis.comparison
+    if plan.design != "cumulative":
+        return None
+    metric = plan.metric
+    total = compare(
+        analysis.runs, metric=metric.name, reference=plan.reference, settings=plan.settings,
+        higher_is_better=metric.higher_is_better, level=plan.level,
+    ).rows  # fmt: skip
+    ends = [total.get(label) for label in plan.settings]
+    whole = [difference(one, metric, analysis.decimals, brackets=False) for one in ends]
+    last = next((label for label in reversed(plan.settings) if label in analysis.done), plan.reference)
+    one = total.get(last)
+    notes = []
+    if one is not None and one.estimate is not None:
+        gained = metric.difference(one.estimate.value, analysis.decimals)
+        notes.append(
+            f"All {counted(len(plan.settings) - 1, 'step')} together: {gained} from '{plan.reference}' to '{last}'."
+        )
+    estimates = [one.estimate if one is not None else None for one in ends]
+    frame = analysis.measurements.assign(total=[float("nan") if one is None else one.value for one in estimates])
+    return Table(
+        key="path",
+        title=f"{plan.study}, path",
+        question=plan.question,
+        caption=(
+            f"Each row adds a change to the row above. {metric.header}: mean ± standard deviation over seeds. Δ step: "
+            "difference from the row above on the same seeds, with its interval; p: corrected over "
+            f"{counted(comparison.n_tests, 'step')}. Δ total: difference from '{plan.reference}', not tested."
+        ),
+        legend=legend(analysis),
+        body=(
+            Column("step", list(plan.settings), kind="words"),
+            score_column(analysis),
+            difference_column(analysis, "Δ step"),
+            probability_column(analysis),
+            Column(f"Δ total {metric.difference_unit}".strip(), whole, kind="difference"),
+            *cost_columns(analysis),
+        ),
+        reference_row=list(plan.settings).index(plan.reference),
+        notes=tuple(notes) or ("No step is complete.",),
+        frame=frame,
+    )
