@@ -151,20 +151,22 @@ def compare_pairs(
     *,
     metric: str,
     settings: Sequence[str],
+    pairs: Sequence[Pair] | None = None,
     higher_is_better: bool = True,
     practical: float | None = None,
     level: float = 0.95,
 ) -> Comparison:
-    """Contrast all settings with each other, corrected together by Holm's method.
+    """Contrast the first with the second of each pair, corrected together by Holm's method.
 
-    Of each pair the setting that stands later in `settings` is contrasted with the earlier one.
+    Without `pairs` all settings are contrasted with each other: of each two, the later in `settings` with the earlier.
 
     Raises:
         ResultsError: if the frame is not fit to report.
     """
     check(frame, metrics=[metric])
     rules = Rules(higher_is_better, practical, level)
-    pairs = [(later, earlier) for earlier, later in combinations(settings, 2)]
+    if pairs is None:
+        pairs = [(later, earlier) for earlier, later in combinations(settings, 2)]
     study = _measured(_rows_of(frame, settings), metric, pairs, rules)
     errors = [error for _, error in study.measured if error is not None]
     return replace(

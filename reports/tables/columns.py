@@ -56,12 +56,10 @@ def score_column(analysis: Analysis, secondary: Metric | None = None) -> Column:
     figures, failed = analysis.measurements, analysis.comparison.failed
     means, sds = figures[f"{prefix}mean"], figures[f"{prefix}sd"]
     decimals = analysis.decimals if secondary is None else metric.decimals(sds)
-    cells = []
-    for setting, mean, sd in zip(figures["setting"], means, sds, strict=True):
-        cell = fixed(mean * metric.scale, decimals)
-        if pd.notna(sd):
-            cell += f" ± {fixed(sd * metric.scale, decimals)}"
-        cells.append(f"{cell} †" if setting in failed and cell != MISSING else cell)
+    cells = [
+        score(mean, sd, metric, decimals, failed=setting in failed)
+        for setting, mean, sd in zip(figures["setting"], means, sds, strict=True)
+    ]
     emphasis = {}
     if secondary is None:
         ranks = ranked(analysis)
@@ -99,6 +97,14 @@ def cost_columns(analysis: Analysis) -> Iterator[Column]:
     for cost, (header, show) in COSTS.items():
         cells = [show(value) for value in analysis.measurements[cost]]
         yield Column(header, cells, group="cost", better="lower")
+
+
+def score(mean: float, sd: float, metric: Metric, decimals: int, *, failed: bool) -> str:
+    """Return a mean, with ± its standard deviation where there is one, and † where the setting has failed runs."""
+    cell = fixed(mean * metric.scale, decimals)
+    if pd.notna(sd):
+        cell += f" ± {fixed(sd * metric.scale, decimals)}"
+    return f"{cell} †" if failed and cell != MISSING else cell
 
 
 def difference(contrast: Contrast | None, metric: Metric, decimals: int, *, brackets: bool) -> str:

@@ -33,11 +33,11 @@ def runs():
 
 
 @pytest.fixture(scope="session")
-def table(runs):
-    """Return a function that tabulates scores; keywords override the plan."""
+def analysis(runs):
+    """Return a function that analyses scores; keywords override the plan."""
     from reports.analysis import analyse
     from reports.plan import Plan
-    from reports.tables import Metric, comparison_table
+    from reports.tables import Metric
 
     def make(scores, **changes):
         frame = scores if isinstance(scores, pd.DataFrame) else runs(scores)
@@ -51,9 +51,17 @@ def table(runs):
             "planned_seeds": sorted({int(seed) for seed in frame["seed"]}),
             "estimand": "the effect of changing one slot while the others stay at the reference",
         }
-        return comparison_table(analyse(frame, Plan(**(arguments | changes))))
+        return analyse(frame, Plan(**(arguments | changes)))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def table(analysis):
+    """Return a function that tabulates scores; keywords override the plan."""
+    from reports.tables import comparison_table
+
+    return lambda scores, **changes: comparison_table(analysis(scores, **changes))
 
 
 @pytest.fixture(scope="session")
