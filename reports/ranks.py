@@ -63,6 +63,6 @@ def legend(analysis: Analysis) -> str:
     level = percent(1 - analysis.plan.level)
     how = f"at {level} after Holm's correction over all {counted(analysis.pairs.n_tests, 'pair')}"
     if len(groups) < 2:
-        return f"Nothing is bold: settings cannot be told from each other {how}."
+        return f"Nothing is bold: no setting, or group of them, can be told from all others {how}."
     tied = "" if len(groups[0]) == 1 else f"; {quoted(groups[0])} cannot be told from each other"
     return f"Bold: the best, told from every setting that is not bold {how}{tied}. Underlined: the next best."

@@ -39,11 +39,14 @@ def report(
     Example: ablate report attention --latex paper/tables
     """
     from ablate import reporting
+    from ablate.cli import terminal
     from reports.latex import render
     from reports.report import PRINTED
 
     result = reporting.report(place_of(tracking), name_of(study), correction=correction)
-    say(str(result))
+    terminal.show(table for table in result.tables if table.key in PRINTED)
+    if result.found:
+        say(result.found)
     outputs: list[tuple[Path, str]] = []
     tables = [table for table in result.tables if table.key in PRINTED]
     if csv is not None:

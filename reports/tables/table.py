@@ -87,28 +87,36 @@ class Table:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The headers."""
-        return tuple(column.header for column in self.body)
+        """The headers; where two are the same, with their group."""
+        headers = [column.header for column in self.body]
+        return tuple(
+            f"{column.group} {column.header}" if headers.count(column.header) > 1 else column.header
+            for column in self.body
+        )
 
     @property
     def words(self) -> frozenset[str]:
         """The headers of the columns that hold words; the others hold figures and are aligned right."""
-        return frozenset(column.header for column in self.body if column.kind == "words")
+        return frozenset(name for name, column in zip(self.columns, self.body, strict=True) if column.kind == "words")
 
     @property
     def rows(self) -> tuple[tuple[str, ...], ...]:
         """The cells, row by row."""
         return tuple(zip(*(column.cells for column in self.body), strict=True))
 
+    def aligned(self) -> list[list[str]]:
+        """Return the cells column by column, header first, padded to one width each."""
+        named = zip(self.columns, self.body, strict=True)
+        return [_aligned([name, *column.cells], left=column.kind == "words") for name, column in named]
+
     def to_text(self, width: int | None = None) -> str:
         """Return aligned plain text: the question, the table, what it says, and last what its figures mean.
 
         Sentences are wrapped at `width` columns, by default as wide as the table.
         """
-        cells = zip(self.columns, *self.rows, strict=True)
-        columns = [_aligned(column, left=column[0] in self.words) for column in cells]
+        columns = self.aligned()
         lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
-        table_width = max(_width(line) for line in lines)
+        table_width = max(text_width(line) for line in lines)
         width = width or min(max(table_width, 79), 110)
         table = [lines[0], "-" * table_width, *lines[1:]]
         notes = [line for note in self.notes for line in _wrapped(f"- {note}", width, indent="  ")]
@@ -129,14 +137,14 @@ def _wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _width(text: str) -> int:
+def text_width(text: str) -> int:
     """Return the terminal columns of a text: Chinese, Japanese and Korean characters take two."""
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
 
 
 def _pad(text: str, width: int, *, left: bool) -> str:
-    space = " " * (width - _width(text))
+    space = " " * (width - text_width(text))
     return text + space if left else space + text
 
 
@@ -144,7 +152,7 @@ def _aligned(cells: Sequence[str], *, left: bool) -> list[str]:
     """Return the cells of a column, header first, padded to one width; ±, brackets and † stand below each other."""
     if not left:
         cells = [cells[0], *_stacked(cells[1:])]
-    width = max(_width(cell) for cell in cells)
+    width = max(text_width(cell) for cell in cells)
     return [_pad(cell, width, left=left) for cell in cells]
 
 

@@ -43,7 +43,7 @@ def test_nothing_is_bold_where_a_chain_of_ties_links_all(analysis):
 
     assert len(tie_groups(found)) == 1
     assert ranked(found) == {}
-    assert legend(found).startswith("Nothing is bold: settings cannot be told from each other at 5 %")
+    assert legend(found).startswith("Nothing is bold: no setting, or group of them, can be told from all others at 5 %")
 
 
 @pytest.mark.parametrize("scores", [{"none": [0.9], "se": [0.95]}, {"none": [None] * 3, "se": [0.9] * 3}])
