@@ -1,7 +1,7 @@
 """A study's records as a report: what was planned and run, in the words of `reports`."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,23 +17,33 @@ if TYPE_CHECKING:
     from ablate.tracking import Records
     from reports.plan import Plan
     from reports.report import Report
+    from reports.tables import Table
 
 
-def report(place: Place, name: str, *, correction: Literal["holm", "dunnett"] = "holm") -> "Report":
+def report(
+    place: Place, name: str, *, correction: Literal["holm", "dunnett"] = "holm", lang: str = "en"
+) -> "Report":
     """Read the runs of a study and compare its settings.
 
     Args:
         place: where the records are.
         name: of the study.
         correction: how p-values are corrected for the number of comparisons.
+        lang: the language of its words.
 
     Raises:
         StoreError: if there is no such study, naming the nearest.
     """
+    from reports.language import speaking  # noqa: PLC0415  # pandas and scipy take a second
+
+    with speaking(lang):
+        return _report(open_records(place, name), correction)
+
+
+def _report(records: "Records", correction: Literal["holm", "dunnett"]) -> "Report":
     from reports.factors import Factor  # noqa: PLC0415  # pandas and scipy take a second
     from reports.report import report_on  # noqa: PLC0415  # as above
 
-    records = open_records(place, name)
     planned = records.plan()
     frame, n_stale = records.frame()
     plan = _plan(planned, _notes(records, planned, n_stale), correction)
@@ -168,38 +178,113 @@ def refilled(records: "Records") -> "tuple[Study, Search]":
     return study, selection.search
 
 
+def check_begun(result: "Report") -> None:
+    """Refuse a report on nothing.
+
+    Raises:
+        StoreError: if no run is complete; it says what is running, and what failed.
+    """
+    states = result.frame["state"]
+    if (states == "complete").any():
+        return
+    running = result.frame[states == "running"]
+    named = [f"{label!r} seed {seed}" for label, seed in zip(running["setting"], running["seed"], strict=True)]
+    shown = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
+    there = [f"running: {shown}"] if named else []
+    there += [f"{n} {state}" for state in ("failed", "killed", "pruned") if (n := int((states == state).sum()))]
+    name = result.plan.study
+    raise StoreError(
+        f"no run of study {name!r} is complete ({'; '.join(there) or 'none has begun'}): `ablate status {name}` says more"
+    )
+
+
+def compared(
+    place: Place, names: Sequence[str], *, correction: Literal["holm", "dunnett"] = "holm", lang: str = "en"
+) -> "Table":
+    """Compare two studies over the settings that they share.
+
+    Raises:
+        StoreError: if there is no such study, or no run of one is complete.
+        ResultsError: if they have nothing in common, or one has no comparison of settings.
+    """
+    from reports.errors import ResultsError  # noqa: PLC0415  # pandas and scipy take a second
+    from reports.language import speaking  # noqa: PLC0415  # as above
+    from reports.tables.studies import studies_table  # noqa: PLC0415  # as above
+
+    found = []
+    for name in names:
+        result = report(place, name, correction=correction, lang=lang)
+        check_begun(result)
+        if result.analysis is None:
+            raise ResultsError(f"the settings of {name!r} have no seeds in common, so that none of them has a score")
+        found.append(result.analysis)
+    with speaking(lang):
+        return studies_table(*found)
+
+
+def figures(result: "Report", *, style: str = "cvpr", lang: str = "en") -> dict[str, bytes]:
+    """Return every figure in every format, by file name."""
+    from reports import figures  # noqa: PLC0415  # matplotlib takes a second
+    from reports.language import speaking  # noqa: PLC0415  # as above
+
+    with speaking(lang):
+        drawn = figures.figures(result, style=style)
+    kinds: tuple[Literal["pdf", "svg", "png"], ...] = ("pdf", "svg", "png")
+    return {f"{result.plan.study}-{one.key}.{kind}": figures.save(one, kind) for one in drawn for kind in kinds}
+
+
+def page(result: "Report", english: "Report", *, lang: str = "en") -> str:
+    """Return the page of a report; its LaTeX is that of the same report in English."""
+    from reports import figures, latex, page  # noqa: PLC0415  # matplotlib takes a second
+    from reports.language import speaking  # noqa: PLC0415  # as above
+
+    with speaking(lang):
+        drawn = figures.figures(result)
+    sources = {table.key: latex.render(table) for table in english.tables}
+    return page.page(result, drawn, latex=sources, lang=lang)
+
+
+def log(place: Place, name: str, page: Path) -> None:
+    """Put a study's page beside its runs in MLflow.
+
+    Raises:
+        StoreError: if the store cannot be written.
+    """
+    open_records(place, name).put_report({"index.html": page.read_bytes()})
+
+
 def files(result: "Report") -> dict[str, str]:
     """Return what `ablate run` leaves beside the records: the runs, and each printed table in every form, by name."""
     from reports import latex  # noqa: PLC0415  # pandas and scipy take a second
-    from reports.report import PRINTED  # noqa: PLC0415  # as above
 
     contents = {"runs.csv": result.frame.to_csv(index=False)}
-    for table in result.tables:
-        if table.key in PRINTED:
-            contents[f"{table.key}.csv"] = table.frame.to_csv()
-            contents[f"{table.key}.md"] = table.to_markdown()
-            contents[f"{table.key}.tex"] = latex.render(table)
+    for table in result.printed:
+        contents[f"{table.key}.csv"] = table.frame.to_csv()
+        contents[f"{table.key}.md"] = table.to_markdown()
+        contents[f"{table.key}.tex"] = latex.render(table)
     if result.found and result.slots is not None:
         contents |= {"search.csv": result.slots.runs.to_csv(index=False), "search.txt": result.found}
     return contents
 
 
-def write(path: Path, content: str) -> Path:
-    """Write a text file whole or not at all, UTF-8, and return its path.
+def write(path: Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all, text in UTF-8, and return its path.
 
     Raises:
         StoreError: if it cannot be written.
     """
     path = path.resolve() if path.is_symlink() else path
     beside = path.with_name(path.name + ".part")
+    data = content.encode() if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():  # /dev/stdout
-            path.write_text(content, encoding="utf-8", newline="\n")
+            path.write_bytes(data)
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(content, encoding="utf-8", newline="\n")
+        beside.write_bytes(data)
         return beside.replace(path)
     except OSError as error:
+        beside.unlink(missing_ok=True)
         raise StoreError(f"{path.as_posix()} cannot be written: {error.strerror or error}") from error
 
 

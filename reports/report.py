@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from reports.plan import Plan
     from reports.tables import Table
 
-PRINTED = ("comparison", "effects")  # the other tables are views of these
-
 
 @dataclass(frozen=True)
 class Slots:
@@ -91,8 +89,13 @@ class Report:
         """The main table: that of settings, or of a fractional design that of slots."""
         return self.tables[0]
 
+    @property
+    def printed(self) -> tuple[Table, ...]:
+        """The tables that are printed; the others are views of these."""
+        return tuple(table for table in self.tables if table.key in {"comparison", "effects"})
+
     def __str__(self) -> str:
-        shown = [table.to_text() for table in self.tables if table.key in PRINTED]
+        shown = [table.to_text() for table in self.printed]
         return "\n".join([*shown, *([self.found] if self.found else [])])
 
     def __repr__(self) -> str:
