@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from reports.analysis import Analysis
+    from reports.plan import Plan
 
 
 def comparison_table(analysis: Analysis) -> Table:
@@ -54,6 +55,7 @@ def comparison_table(analysis: Analysis) -> Table:
         legend=legend(analysis),
         body=tuple(_columns(analysis)),
         reference_row=list(plan.settings).index(plan.reference),
+        breaks=_breaks(plan),
         notes=tuple(notes),
         frame=analysis.measurements,
     )
@@ -86,6 +88,20 @@ def _columns(analysis: Analysis) -> Iterator[Column]:
     for each, _ in analysis.secondary:
         yield score_column(analysis, each)
     yield from cost_columns(analysis)
+
+
+def _breaks(plan: Plan) -> frozenset[int]:
+    """Return the rows at which other slots begin to differ from the reference, where rows come slot by slot."""
+    at_reference = plan.choices.get(plan.reference, {})
+    changed = []
+    for label in plan.settings:
+        choices = plan.choices.get(label, {})
+        changed.append(
+            {slot for slot in choices.keys() | at_reference.keys() if choices.get(slot) != at_reference.get(slot)}
+        )
+    starts = [i for i in range(1, len(changed)) if changed[i] != changed[i - 1]]
+    # One row a group, or one group beside the reference: there is nothing to group.
+    return frozenset(starts if 2 < len(starts) + 1 < len(changed) else ())
 
 
 def _verdicts(analysis: Analysis) -> list[str]:

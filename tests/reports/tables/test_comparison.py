@@ -319,3 +319,24 @@ def test_no_table_ever_holds_nan_or_infinity(table, runs, scores, practical, uni
     for _, figures in shown.frame.iterrows():
         words = ["better", "worse", "equivalent", "inconclusive"]
         assert figures["p_adjusted"] <= 1 or figures["verdict"] not in words
+
+
+def test_rows_of_one_slot_stand_together(analysis, runs):
+    from reports.tables import comparison_table
+
+    choices = {
+        "reference": {"norm": "batch", "conv": "dense"},
+        "norm=layer": {"norm": "layer", "conv": "dense"},
+        "norm=group": {"norm": "group", "conv": "dense"},
+        "conv=grouped": {"norm": "batch", "conv": "grouped"},
+        "conv=depthwise": {"norm": "batch", "conv": "depthwise"},
+    }
+    frame = runs({label: [0.9, 0.91] for label in choices})
+
+    def breaks(labels):
+        plan = {"settings": labels, "choices": choices, "reference": "reference"}
+        return comparison_table(analysis(frame, **plan)).breaks
+
+    assert breaks(list(choices)) == {1, 3}
+    assert breaks(["reference", "norm=layer", "norm=group"]) == frozenset()
+    assert breaks(["reference", "norm=layer", "conv=grouped"]) == frozenset()
