@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from reports.formats import MISSING, fixed, quoted, sentence
 from reports.pareto import cost_of_front, front
 from reports.ranks import legend
-from reports.tables.columns import COSTS, cost_columns, label_columns, score_column
+from reports.tables.columns import cost_columns, label_columns, score_column
 from reports.tables.table import Column, Table
 
 if TYPE_CHECKING:
     from reports.analysis import Analysis
 
-NAMES = {"params": "parameters", "macs": "multiply-accumulates", "latency_ms": "latency"}
+NAMES = {"params": "parameters", "macs": "MACs", "latency_ms": "latency"}
 
 
 def cost_table(analysis: Analysis) -> Table | None:
@@ -41,7 +41,7 @@ def cost_table(analysis: Analysis) -> Table | None:
         question=plan.question,
         caption=(
             f"Score and cost. ★: on the front of {plan.metric.name} and {name}: no setting that costs no more is as good, "
-            f"{judged}. Δ {COSTS[cost][0]} %: {name} beyond that of '{plan.reference}'. MACs are those of one image; ms is "
+            f"{judged}. Δ {name} %: {name} beyond that of '{plan.reference}'. MACs are those of one image; ms is "
             "the median time of one image through the network."
         ),
         legend=legend(analysis),
@@ -49,7 +49,7 @@ def cost_table(analysis: Analysis) -> Table | None:
             *label_columns(analysis),
             score_column(analysis),
             *cost_columns(analysis),
-            Column(f"Δ {COSTS[cost][0]} %", shares, kind="difference"),
+            Column(f"Δ {name} %", shares, kind="difference"),
             Column("front", ["★" if label in best else "" for label in figures["setting"]], kind="mark"),
         ),
         reference_row=list(plan.settings).index(plan.reference),

@@ -109,3 +109,44 @@ def slots_table():
         return effects_table(effects, study="demo", question="Which?", metric=metric, **more)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def crossed(runs):
+    """Return a function that reports on settings of two slots; keywords override the plan."""
+    from reports.factors import Factor
+    from reports.plan import Plan
+    from reports.report import report_on
+    from reports.tables import Metric
+
+    choices = {
+        "reference": {"attention": "none", "norm": "batch"},
+        "attention=se": {"attention": "se", "norm": "batch"},
+        "norm=group(groups=4)": {"attention": "none", "norm": "group(groups=4)"},
+        "attention=se, norm=group(groups=4)": {"attention": "se", "norm": "group(groups=4)"},
+    }
+    means = dict(zip(choices, (0.90, 0.92, 0.89, 0.95), strict=True))
+    noise = (0.004, -0.004, 0.002, -0.003, 0.001)
+
+    def make(*, edit=lambda frame: frame, design="factorial", labels=tuple(choices), more=None, **changes):
+        scores = {label: [means[label] + (1 if i % 2 else -1) * one for one in noise] for i, label in enumerate(labels)}
+        frame = runs(scores, study="crossed").drop(columns="slot.attention")
+        for slot in ("attention", "norm"):
+            frame[f"slot.{slot}"] = [choices[label][slot] for label in frame["setting"]]
+        plan = {
+            "study": "crossed", "question": "Which part helps?", "settings": list(labels), "slots": ["attention", "norm"],
+            "reference": labels[0], "metric": Metric("accuracy", higher_is_better=True, unit="fraction"),
+            "planned_seeds": range(5), "choices": {label: choices[label] for label in labels}, "design": design,
+            "estimand": "the effect of each combination",
+        }  # fmt: skip
+        factors = (
+            [
+                Factor("attention", ("none", "se"), "none"),
+                Factor("norm", ("batch", "group(groups=4)"), "batch"),
+            ]
+            if design == "factorial"
+            else []
+        )
+        return report_on(edit(frame), Plan(**(plan | changes)), factors=factors, **(more or {}))
+
+    return make

@@ -112,7 +112,7 @@ def test_cost_stands_beside_quality_with_a_star_for_what_is_worth_it(varied):
     table = cost_table(varied({"reference": 0.90, "norm=group": 0.89, "both": 0.95}))
 
     assert column(table, "front") == ["★", "", "★"]
-    assert column(table, "Δ ms %") == ["–", "+11.9", "+23.8"]
+    assert column(table, "Δ latency %") == ["–", "+11.9", "+23.8"]
     assert table.notes == ("Worth their latency: 'reference' and 'both'.",)
     assert table.frame["pareto"].tolist() == [True, False, True]
 
