@@ -116,7 +116,7 @@ SYMBOLS = {
 NOTHING = "\u200b"
 REPLACEMENTS = SPECIAL | SYMBOLS | {NOTHING: "{}"}
 BREAKABLE = frozenset("(,=_/-.:;)+")  # after these a long name may go on in the next line
-LONGEST = 45.0  # points at 10 pt without such a place; a longer name may break anywhere
+LONGEST = 60.0  # points at 10 pt without such a place; a longer name may break anywhere
 PROSE = re.compile(r"\W{0,2}[A-Za-z]?[a-z]{0,17}\W{0,3}")  # words that LaTeX hyphenates by itself
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reports.latex.style import Style
 
 GAPS = (4.0, 3.0, 2.0)  # points on each side of a column, by size
-NARROWEST = 55.0  # points for a name that is broken over lines
+NARROWEST = 62.0  # points for a name that is broken over lines
 MOST_ROWS = 38  # of one part of a table; more are no page
 
 
