@@ -33,7 +33,7 @@ def test_a_long_name_may_go_on_in_the_next_line_and_a_short_one_stays_whole():
     assert escape("coordinate(reduction=8)", breaks=True) == (
         r"coordinate(\allowbreak{}reduction=\allowbreak{}8)\allowbreak{}"
     )
-    assert escape("X" * 14, breaks=True).count(r"\allowbreak{}") == 2
+    assert escape("X" * 16, breaks=True).count(r"\allowbreak{}") == 2
     assert escape("group(4)", breaks=True) == "group(4)"
     assert escape("(reproducibility).", breaks=True) == "(reproducibility)."
 

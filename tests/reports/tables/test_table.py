@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from reports.latex import render
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.mark.parametrize(
     ("name", "show"),
-    [("attention.txt", lambda t: t.to_text()), ("attention.md", lambda t: t.to_markdown()), ("attention.tex", render)],
+    [("attention.txt", lambda t: t.to_text()), ("attention.md", lambda t: t.to_markdown())],
 )
 def test_table_is_the_golden_file(table, five_blocks, name, show):
     """Run with UPDATE_GOLDEN=1 to write the files anew, then read them."""
