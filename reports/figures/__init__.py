@@ -1,0 +1,54 @@
+"""Figures for the paper, each the answer to one question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports.errors import ResultsError, unknown
+from reports.figures.curves import curves
+from reports.figures.drawing import WIDTHS, Drawing, save, settled
+from reports.figures.forest import forest
+from reports.figures.pareto import pareto
+from reports.figures.slopes import slopes
+from reports.figures.slots import importance, interaction, raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reports.report import Report
+
+__all__ = ["WIDTHS", "Drawing", "figures", "save"]
+
+
+def figures(report: Report, *, style: str = "cvpr", titled: bool = True) -> tuple[Drawing, ...]:
+    """Return every figure that there is something to show in.
+
+    Args:
+        report: what is drawn.
+        style: whose column they are as wide as.
+        titled: whether each has its question above it.
+
+    Raises:
+        ResultsError: if there is no such style.
+    """
+    if style not in WIDTHS:
+        raise ResultsError(unknown("style", style, WIDTHS))
+    with settled():
+        found = tuple(_all(report, WIDTHS[style]))
+        for one in found if titled else ():
+            one.figure.suptitle(one.title, x=0.01, ha="left", fontweight="bold", wrap=True)
+    return found
+
+
+def _all(report: Report, width: float) -> Iterator[Drawing]:
+    analysis, slots, metric = report.analysis, report.slots, report.plan.metric
+    drawn = []
+    if analysis is not None:
+        drawn += [forest(analysis, width), slopes(analysis, width), curves(analysis, report.curves, width)]
+    if slots is not None:
+        drawn += [interaction(slots, metric, width), raw(slots, metric, width)]
+    if analysis is not None:
+        drawn.append(pareto(analysis, width))
+    if slots is not None:
+        drawn.append(importance(slots, report.importances, width))
+    yield from (one for one in drawn if one is not None)
