@@ -35,8 +35,12 @@ def figures(report: Report, *, style: str = "cvpr", titled: bool = True) -> tupl
         raise ResultsError(unknown("style", style, WIDTHS))
     with settled():
         found = tuple(_all(report, WIDTHS[style]))
-        for one in found if titled else ():
-            one.figure.suptitle(one.title, x=0.01, ha="left", fontweight="bold", wrap=True)
+        for one in found:
+            if titled:
+                one.figure.suptitle(one.title, x=0.01, ha="left", fontweight="bold", wrap=True)
+            # Laid out once: another time would move it by a hair, and a file would not be the same twice.
+            one.figure.draw_without_rendering()
+            one.figure.set_layout_engine("none")
     return found
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures.drawing import DASHES, GREY, LINES, Drawing, blank, brief, shortened
+from reports.figures.drawing import DASHES, GREY, LINES, Drawing, blank, brief, fitted, text_width
 from reports.language import tr
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def curves(analysis: Analysis, points: pd.DataFrame | None, width: float) -> Dra
     order = sorted(drawn, key=lambda label: (label != plan.reference, -sizes.get(label, 0.0)))
     told = [label for label in drawn if label in order[:MOST]]
     known = brief(plan)
-    names = shortened([known[label] for label in told], 44)
-    n_columns = max(1, int(width * 72 / (3.9 * max(map(len, names)) + 32)))
+    names = fitted([known[label] for label in told], 72 * width - 60)
+    n_columns = max(1, int(72 * width / (max(text_width(one, 6.5) for one in names) + 44)))
     figure = blank(width, 2.1 + 0.12 * -(-len(told) // n_columns))
     axes = figure.add_subplot()
     for label in drawn:

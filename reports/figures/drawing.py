@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,11 +15,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+from matplotlib.textpath import TextToPath
 
 from reports.errors import ResultsError
+from reports.formats import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from reports.plan import Plan
 
@@ -67,6 +70,14 @@ class Drawing:
     caption: str
     figure: Figure
 
+    def __post_init__(self) -> None:
+        for name in ("title", "alt", "caption"):
+            object.__setattr__(self, name, one_line(getattr(self, name)))
+        # No picture holds what does not print: an SVG with an escape character is broken.
+        for text in self.figure.findobj(Text):
+            if isinstance(text, Text):
+                text.set_text("\n".join(map(one_line, text.get_text().split("\n"))))
+
 
 def blank(width: float, height: float) -> Figure:
     """Return an empty figure of so many inches, whose axes make room for their labels."""
@@ -75,9 +86,13 @@ def blank(width: float, height: float) -> Figure:
     return figure
 
 
-def settled() -> Any:
-    """Return the context in which figures are drawn and saved."""
-    return rc_context({**RC, "font.family": [*FONTS, *_installed()]})
+@contextmanager
+def settled() -> Iterator[None]:
+    """Draw and save figures meanwhile as all of them are."""
+    with rc_context({**RC, "font.family": [*FONTS, *_installed()]}), warnings.catch_warnings():
+        # `save` says which sign is missing, where that matters.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        yield
 
 
 def save(drawing: Drawing, kind: Literal["pdf", "svg", "png"], *, text: bool = False) -> bytes:
@@ -99,8 +114,7 @@ def save(drawing: Drawing, kind: Literal["pdf", "svg", "png"], *, text: bool = F
     if not text:
         _check_fonts(drawing)
     target = io.BytesIO()
-    with settled(), rc_context({"svg.fonttype": "none" if text else "path"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+    with settled(), rc_context({"svg.fonttype": "none" if text else "path"}):
         drawing.figure.savefig(target, format=kind, metadata=nothing[kind])
     return target.getvalue()
 
@@ -126,17 +140,31 @@ def _values(options: str) -> str:
     return ", ".join(one.split("=", maxsplit=1)[-1] for one in options.split(", "))
 
 
-def shortened(labels: Iterable[str], length: int = 28) -> list[str]:
-    """Return labels that are no longer than this, their middle left out, and still differ."""
+def fitted(labels: Iterable[str], points: float, size: float = 6.5) -> list[str]:
+    """Return labels that are no wider than this at a font size, their middle left out, and still differ."""
     found: list[str] = []
     for label in labels:
-        short = label if len(label) <= length else f"{label[: length // 2]}…{label[-(length - length // 2 - 1) :]}"
-        n = 2
+        short, n = label, len(label)
+        while text_width(short, size) > points and n > 3:
+            n -= 1
+            short = f"{label[: (n + 1) // 2]}…{label[len(label) - n // 2 :]}"
+        copies = 2
         while short in found:
-            short = f"{short.removesuffix(f' ({n - 1})')} ({n})"
-            n += 1
+            short = f"{short.removesuffix(f' ({copies - 1})')} ({copies})"
+            copies += 1
         found.append(short)
     return found
+
+
+def text_width(text: str, size: float) -> float:
+    """Return the width of text at a font size, both in points."""
+    width, _, _ = _to_path().get_text_width_height_descent(text, font_manager.FontProperties(size=size), ismath=False)
+    return float(width)
+
+
+@cache
+def _to_path() -> TextToPath:
+    return TextToPath()
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.figures.drawing import COLOURS, GREY, MARKERS, Drawing, blank, brief, shortened
+from reports.figures.drawing import COLOURS, GREY, MARKERS, Drawing, blank, brief, fitted
 from reports.formats import fixed, percent, quoted
 from reports.language import tr
 from reports.sentences import partners
@@ -40,7 +40,7 @@ def forest(analysis: Analysis, width: float) -> Drawing | None:
     for y, row in enumerate(rows):
         _draw(axes, y, row, analysis, written=width >= ROOM)
     name = brief(analysis.plan)
-    axes.set_yticks(range(len(rows)), shortened([name[row.setting] for row in rows]))
+    axes.set_yticks(range(len(rows)), fitted([name[row.setting] for row in rows], 0.36 * 72 * width))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     better = "→" if metric.higher_is_better else "←"

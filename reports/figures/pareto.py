@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, shortened
+from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, fitted
 from reports.formats import quoted
 from reports.language import tr
 from reports.pareto import cost_of_front, front
@@ -33,6 +33,8 @@ def pareto(analysis: Analysis, width: float) -> Drawing | None:
     best = front(analysis, cost)
     figures = analysis.measurements
     shown = figures[figures["mean"].notna() & ~figures["setting"].isin(list(analysis.comparison.failed))]
+    if shown.empty:
+        return None
     figure = blank(width, 2.4)
     axes = figure.add_subplot()
     x, y = (shown[cost] / scale).tolist(), (shown["mean"] * metric.scale).tolist()
@@ -96,7 +98,7 @@ def _name(
     figure: Figure, axes: Axes, points: Sequence[tuple[float, float, str]], names: Mapping[str, str], *, n_sure: int
 ) -> int:
     """Write names beside points, the first `n_sure` in any case, others where they cover nothing; return how many."""
-    named = 0
+    named, room = 0, 0.4 * 72 * float(figure.get_size_inches()[0])
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     taken = [axes.transData.transform((at, score)) for at, score, _ in points]
@@ -104,8 +106,8 @@ def _name(
     frame = axes.get_window_extent(renderer)
     for i, (at, score, label) in enumerate(points):
         trials: list[tuple[int, int, Any, Any]] = []
+        short = fitted([names[label]], room, 6.2)[0]
         for dx, dy, side in PLACES:
-            short = shortened([names[label]], 28)[0]
             text = axes.annotate(
                 short,
                 (at, score),

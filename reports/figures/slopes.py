@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, shortened
+from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, fitted, text_width
 from reports.frame import tally
 from reports.language import tr
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from reports.comparison import Contrast
 
 MOST = 8  # settings
-FEWEST = 12  # characters that a panel is made for at least
-CHARACTER = 4.2  # points
+NARROWEST = 44.0  # points of a panel
 
 
 def slopes(analysis: Analysis, width: float) -> Drawing | None:
@@ -30,14 +29,16 @@ def slopes(analysis: Analysis, width: float) -> Drawing | None:
     rows = [row for row in known if row.setting in kept]
     scores = tally(analysis.runs, metric.name)
     name = brief(analysis.plan)
-    names = shortened([name[row.setting] for row in rows], 24)
-    fitting = int(width * 72 / (CHARACTER * max(*map(len, names), FEWEST)))
-    n_columns = max(1, min(fitting, MOST, len(rows)))
+    names = fitted([name[row.setting] for row in rows], 36 * width)
+    room = max(*(text_width(one, 6.5) for one in names), NARROWEST)
+    n_columns = max(1, min(int((72 * width - 30) / (room + 8)), MOST, len(rows)))
     n_rows = ceil(len(rows) / n_columns)
     figure = blank(width, 0.45 + (1.25 if n_rows == 1 else 1.0) * n_rows)
     panels = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
     for axes, row, title in zip(panels.flat, rows, names, strict=False):
-        _panel(axes, row, (shortened([name[row.against]], 14)[0], title), scores, metric.scale)
+        _panel(
+            axes, row, (fitted([name[row.against]], 0.7 * 72 * width / n_columns - 20)[0], title), scores, metric.scale
+        )
     for axes in list(panels.flat)[len(rows) :]:
         axes.set_visible(False)
     for axes in panels[:, 0]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.patches import Patch
 
-from reports.figures.drawing import COLOURS, GREY, LINES, Drawing, blank, shortened
+from reports.figures.drawing import COLOURS, GREY, LINES, Drawing, blank, fitted, text_width
 from reports.formats import fixed, listed, probability
 from reports.frame import tally
 from reports.language import tr
@@ -48,13 +48,11 @@ def interaction(slots: Slots, metric: Metric, width: float) -> Drawing | None:
     decimals = metric.decimals([slots.effects.sd])
     for (i, j), value in np.ndenumerate(cells):
         axes.text(j, i, fixed(float(value), decimals), ha="center", va="center", fontsize=6.2)
-    axes.set_xticks(
-        range(len(names[1])),
-        shortened(names[1], 16),
-        rotation=0 if len(names[1]) < 5 else 30,
-        ha="center" if len(names[1]) < 5 else "right",
-    )
-    axes.set_yticks(range(len(names[0])), shortened(names[0], 20))
+    room = 0.7 * 72 * width / len(names[1])
+    is_flat = max(text_width(name, 6.5) for name in names[1]) < room
+    below = names[1] if is_flat else fitted(names[1], 80.0)
+    axes.set_xticks(range(len(below)), below, rotation=0 if is_flat else 30, ha="center" if is_flat else "right")
+    axes.set_yticks(range(len(names[0])), fitted(names[0], 0.3 * 72 * width))
     axes.set_xlabel(pair[1])
     axes.set_ylabel(pair[0])
     axes.grid(visible=False)
@@ -97,7 +95,7 @@ def raw(slots: Slots, metric: Metric, width: float) -> Drawing | None:
         axes.plot([before, after], [y, y], color=GREY, linewidth=0.8, zorder=1)
         axes.plot([before], [y], "o", color=GREY, markersize=3.5, markerfacecolor="white", zorder=2)
         axes.plot([after], [y], "o", color=COLOURS["equivalent"], markersize=3.5, zorder=3)
-    axes.set_yticks(range(len(rows)), shortened([name for name, *_ in rows], 30))
+    axes.set_yticks(range(len(rows)), fitted([name for name, *_ in rows], 0.42 * 72 * width))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(metric.header)
@@ -128,7 +126,7 @@ def importance(slots: Slots, shares: Mapping[str, float], width: float) -> Drawi
     for y, name in enumerate(order):
         p = f"  p {probability(tests[name].p_adjusted)}" if not by_search else ""
         axes.text(found[name], y, f" {found[name]:.2f}{p}", va="center", fontsize=6.2)
-    axes.set_yticks(range(len(order)), shortened(order, 24))
+    axes.set_yticks(range(len(order)), fitted(order, 0.35 * 72 * width))
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.set_xlim(0, max(max(found.values()) * 1.35, 0.05))
     axes.grid(visible=False, axis="y")
