@@ -44,7 +44,7 @@ def interaction(slots: Slots, metric: Metric, width: float) -> Drawing | None:
     axes = figure.add_subplot()
     middle = float(np.nanmean(cells))
     reach = max(float(np.nanmax(np.abs(cells - middle))), 1e-12)
-    axes.imshow(cells, cmap="PuOr", vmin=middle - 1.6 * reach, vmax=middle + 1.6 * reach, aspect="auto")
+    axes.imshow(cells, cmap="PuOr", vmin=middle - 2.2 * reach, vmax=middle + 2.2 * reach, aspect="auto")
     decimals = metric.decimals([slots.effects.sd])
     for (i, j), value in np.ndenumerate(cells):
         axes.text(j, i, fixed(float(value), decimals), ha="center", va="center", fontsize=6.2)
@@ -80,14 +80,16 @@ def interaction(slots: Slots, metric: Metric, width: float) -> Drawing | None:
 
 
 def raw(slots: Slots, metric: Metric, width: float) -> Drawing | None:
-    """Return raw beside adjusted means of all choices; None where nothing is adjusted."""
+    """Return raw beside adjusted means of all choices; None where all are the same."""
     rows = [
         (f"{slot.name}: {level.name}", level.raw * metric.scale, level.mean * metric.scale)
         for slot in slots.effects.slots
         for level in slot.levels
         if level.raw is not None and level.mean is not None
     ][:40]
-    if len(rows) < 2:
+    decimals = metric.decimals([slots.effects.sd])
+    # Where all combinations are there, each as often, raw and adjusted means are the same.
+    if all(fixed(before, decimals) == fixed(after, decimals) for _, before, after in rows):
         return None
     figure = blank(width, 0.75 + 0.15 * len(rows))
     axes = figure.add_subplot()
@@ -105,7 +107,7 @@ def raw(slots: Slots, metric: Metric, width: float) -> Drawing | None:
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=1)
     name, before, after = max(rows, key=lambda row: abs(row[1] - row[2]))
-    shift = metric.difference((after - before) / metric.scale, metric.decimals([slots.effects.sd]))
+    shift = metric.difference((after - before) / metric.scale, decimals)
     return Drawing(
         "raw", tr("How far do raw means mislead?"), tr("The largest shift is that of {name}: {shift} from raw to adjusted.", name=name, shift=shift),
         tr("Raw: mean of the settings that hold a choice, which is no effect. Adjusted: over all combinations, each counted alike."), figure,
@@ -124,8 +126,15 @@ def importance(slots: Slots, shares: Mapping[str, float], width: float) -> Drawi
     axes = figure.add_subplot()
     axes.barh(range(len(order)), [found[name] for name in order], color=LINES[0], height=0.6)
     for y, name in enumerate(order):
-        p = f"  p {probability(tests[name].p_adjusted)}" if not by_search else ""
-        axes.text(found[name], y, f" {found[name]:.2f}{p}", va="center", fontsize=6.2)
+        p = f", p {probability(tests[name].p_adjusted)}" if not by_search else ""
+        axes.annotate(
+            f"{found[name]:.2f}{p}",
+            (found[name], y),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6.2,
+        )
     axes.set_yticks(range(len(order)), fitted(order, 0.35 * 72 * width))
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.set_xlim(0, max(max(found.values()) * 1.35, 0.05))

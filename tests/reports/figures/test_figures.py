@@ -56,7 +56,15 @@ def reported(runs):
 
 
 def test_every_figure_there_is_something_for_is_drawn(drawn):
-    assert [one.key for one in drawn] == ["forest", "slopes", "curves", "interaction", "raw", "pareto", "importance"]
+    assert [one.key for one in drawn] == ["forest", "slopes", "curves", "interaction", "pareto", "importance"]
+
+
+def test_raw_means_are_shown_beside_adjusted_ones_where_they_differ(crossed):
+    lacking = crossed(labels=("reference", "attention=se", "attention=se, norm=group(groups=4)"))
+
+    assert "raw" not in [one.key for one in figures(crossed())]
+    (raw,) = [one for one in figures(lacking) if one.key == "raw"]
+    assert re.search(r"The largest shift is that of norm: group\(groups=4\): −\d", raw.alt)
 
 
 def test_titles_are_questions_and_texts_say_what_is_found(drawn):
