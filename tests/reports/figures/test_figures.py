@@ -64,7 +64,7 @@ def test_raw_means_are_shown_beside_adjusted_ones_where_they_differ(crossed):
 
     assert "raw" not in [one.key for one in figures(crossed())]
     (raw,) = [one for one in figures(lacking) if one.key == "raw"]
-    assert re.search(r"The largest shift is that of norm: group\(groups=4\): −\d", raw.alt)
+    assert "The largest shift is that of attention: none: +1.50 pp" in raw.alt
 
 
 def test_titles_are_questions_and_texts_say_what_is_found(drawn):
