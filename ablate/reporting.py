@@ -1,6 +1,6 @@
 """A study's records as a report: what was planned and run, in the words of `reports`."""
 
-import textwrap
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,6 +9,7 @@ from ablate.errors import StoreError
 from ablate.place import Place
 from ablate.study import Setting, Study, Trial
 from blocks.catalogue import unknown
+from reports.language import speaking, tr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
     from reports.report import Report
     from reports.tables import Table
 
+SCORED_ON = (  # as `ablate.data.described` says it
+    "Scored on the test part of {data} ({given}), {split}: {train} images train, {scored} are scored.",
+    (
+        "Scored on a held-out fifth of the training images of {data} ({given}): {train} images train, "
+        "{scored} are scored; the test part is not touched."
+    ),
+)
 
-def report(
-    place: Place, name: str, *, correction: Literal["holm", "dunnett"] = "holm", lang: str = "en"
-) -> "Report":
+
+def report(place: Place, name: str, *, correction: Literal["holm", "dunnett"] = "holm", lang: str = "en") -> "Report":
     """Read the runs of a study and compare its settings.
 
     Args:
@@ -34,8 +41,6 @@ def report(
     Raises:
         StoreError: if there is no such study, naming the nearest.
     """
-    from reports.language import speaking  # noqa: PLC0415  # pandas and scipy take a second
-
     with speaking(lang):
         return _report(open_records(place, name), correction)
 
@@ -57,7 +62,7 @@ def _report(records: "Records", correction: Literal["holm", "dunnett"]) -> "Repo
     ]  # fmt: skip
     if planned["search"]:
         found, searched, importances = _searched(records)
-        held_out = "Scored on the held-out part, by which the search chose."
+        held_out = tr("Scored on the held-out part, by which the search chose.")
         varied = (planned["selected"], searched, plan.scored_on if planned["select"] == "test" else held_out)
         return report_on(frame, plan, factors=factors, varied=varied, found=found, importances=importances)
     several = planned["design"] in ("factorial", "list") and len(_varied(planned)) > 1
@@ -91,32 +96,46 @@ def _plan(planned: Mapping[str, Any], notes: list[str], correction: Literal["hol
         calibration=[(first, second) for first, second in planned["calibration"]],
         looks=Looks(adaptive["first"], adaptive["last"]) if adaptive else None,
         until=adaptive["until"] if adaptive else "decided",
-        scored_on=planned["split"],
+        scored_on=_scored_on(planned["split"]),
         marks=_marks(planned),
         notes=notes,
     )
 
 
 def _notes(records: "Records", planned: Mapping[str, Any], n_stale: int) -> list[str]:
-    """Return what was noticed about the study that its scores do not show."""
+    """Return what was noticed about the study that its scores do not show; what a run noted is in its own words."""
     notes = [*planned["remarks"], *(note for one in records.networks()[0].values() for note in one["notes"])]
     if n_stale:
+        runs = tr("{n} earlier run is", n=n_stale) if n_stale == 1 else tr("{n} earlier runs are", n=n_stale)
         notes.append(
-            f"{n_stale} earlier run{'s are' if n_stale > 1 else ' is'} left out: what they did is not what the study "
-            "asks for now (its settings, seeds, recipe, data, a block's source code or torch have changed)."
+            tr(
+                "{runs} left out: what they did is not what the study asks for now "
+                "(its settings, seeds, recipe, data, a block's source code or torch have changed).",
+                runs=runs,
+            )
         )
     if any(slot.startswith("data.") for slot in planned["slots"]):
-        notes.append("Settings that differ in data.* may be tested on different images: see the data set.")
+        notes.append(tr("Settings that differ in data.* may be tested on different images: see the data set."))
     return notes
 
 
 def _marks(planned: Mapping[str, Any]) -> list[str]:
     """Return what must stand beside every number of a study."""
-    mark = (
+    mark = tr(
         "Selected on the test part, as the study asks for (select: test): these scores are of the images that the "
         "settings were chosen by, and too good."
     )
     return [mark] if planned["selects"] and planned["select"] == "test" else []
+
+
+def _scored_on(split: str) -> str:
+    """Return the sentence on the images that scores come from, as a run noted it, in the language that is spoken."""
+    for template in SCORED_ON:
+        noted = re.fullmatch(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*)", re.escape(template)), split)
+        if noted is not None:
+            values = noted.groupdict()
+            return tr(template, **values | {"split": tr(values.get("split", ""))})
+    return split
 
 
 def _varied(planned: Mapping[str, Any]) -> list[str]:
@@ -127,22 +146,33 @@ def _varied(planned: Mapping[str, Any]) -> list[str]:
 
 def _searched(records: "Records") -> "tuple[str, pd.DataFrame, dict[str, float]]":
     """Say what a search has found, from its records."""
+    from reports.formats import paragraph  # noqa: PLC0415  # pandas and scipy take a second
+    from reports.tables.table import wrapped  # noqa: PLC0415  # as above
+
     study, search = refilled(records)
     rule = study.design.search
     runs = records.frame(selection=True)[0]
     states = runs["state"].value_counts()
-    counts = ", ".join(f"{states.get(state, 0)} {state}" for state in ("complete", "pruned", "failed"))
-    part = "held-out part" if study.select == "held-out" else "test part"
-    scored = "a held-out fifth of the training images" if study.select == "held-out" else "the test part"
-    said = (
-        f"Search: {runs['setting'].nunique()} settings proposed by {rule.sampler if rule else '?'} on "
-        f"{len(study.seeds)} seeds ({counts} runs). They were scored on {scored}, and "
-        "their scores are no result: the first table holds fresh seeds, the whole training part and the test part."
-    )
-    lines = textwrap.wrap(said, 95)
+    held_out = study.select == "held-out"
+    said = paragraph([
+        tr(
+            "Search: {n} settings proposed by {sampler} on {seeds} seeds "
+            "({complete} complete, {pruned} pruned, {failed} failed runs).",
+            n=runs["setting"].nunique(), sampler=rule.sampler if rule else "?", seeds=len(study.seeds),
+            **{state: states.get(state, 0) for state in ("complete", "pruned", "failed")},
+        ),
+        tr(
+            "They were scored on {part}, and their scores are no result: the first table holds fresh seeds, "
+            "the whole training part and the test part.",
+            part=tr("a held-out fifth of the training images") if held_out else tr("the test part"),
+        ),
+    ])  # fmt: skip
+    lines = wrapped(said, 95, break_on_hyphens=True)
     front = search.front()
     if front and rule is not None:
-        lines.append(f"{'Pareto front' if len(rule.objectives) > 1 else 'Best'} on the {part}:")
+        part = tr("on the held-out part") if held_out else tr("on the test part")
+        several = len(rule.objectives) > 1
+        lines.append(tr("Pareto front {part}:", part=part) if several else tr("Best {part}:", part=part))
         lines += [
             f"  {setting.label}: {', '.join(f'{name} {value:.4g}' for name, value in values.items())}"
             for setting, values in front
@@ -151,9 +181,12 @@ def _searched(records: "Records") -> "tuple[str, pd.DataFrame, dict[str, float]]
     if importances:
         shares = ", ".join(f"{slot} {share:.2f}" for slot, share in importances.items())
         lines.append(
-            f"Importance for {study.metric.name} (fANOVA over what the search has seen; how much a slot matters, not "
-            f"which way, and no effect): {shares}."
-        )
+            tr(
+                "Importance for {metric} (fANOVA over what the search has seen; how much a slot matters, not "
+                "which way, and no effect): {shares}.",
+                metric=study.metric.name, shares=shares,
+            )
+        )  # fmt: skip
     return "\n".join(lines) + "\n", runs, importances
 
 
@@ -208,7 +241,6 @@ def compared(
         ResultsError: if they have nothing in common, or one has no comparison of settings.
     """
     from reports.errors import ResultsError  # noqa: PLC0415  # pandas and scipy take a second
-    from reports.language import speaking  # noqa: PLC0415  # as above
     from reports.tables.studies import studies_table  # noqa: PLC0415  # as above
 
     found = []
@@ -225,7 +257,6 @@ def compared(
 def figures(result: "Report", *, style: str = "cvpr", lang: str = "en") -> dict[str, bytes]:
     """Return every figure in every format, by file name."""
     from reports import figures  # noqa: PLC0415  # matplotlib takes a second
-    from reports.language import speaking  # noqa: PLC0415  # as above
 
     with speaking(lang):
         drawn = figures.figures(result, style=style)
@@ -236,7 +267,6 @@ def figures(result: "Report", *, style: str = "cvpr", lang: str = "en") -> dict[
 def page(result: "Report", english: "Report", *, lang: str = "en") -> str:
     """Return the page of a report; its LaTeX is that of the same report in English."""
     from reports import figures, latex, page  # noqa: PLC0415  # matplotlib takes a second
-    from reports.language import speaking  # noqa: PLC0415  # as above
 
     with speaking(lang):
         drawn = figures.figures(result)

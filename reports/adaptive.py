@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from reports.judgement import concluded, with_interval
+from reports.language import said
 from reports.sequential import Looks, decide, race
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def allocated(
             level=rules.level,
         )
         drafts = (
-            draft if draft.estimate is None else replace(draft, reason="a race tests nothing") for draft, _ in measured
+            draft if draft.estimate is None else replace(draft, untested=said("a race tests nothing"))
+            for draft, _ in measured
         )
         return replace(base, contrasts=tuple(drafts), looks=looks, race=dropped)
     pairs = [(draft.setting, draft.against) for draft, _ in measured]
@@ -58,7 +60,7 @@ def allocated(
 def _decided(draft: Contrast, error: Difference, decision: Decision | None, rules: Rules) -> Contrast:
     """Judge one contrast by its decision; equivalence takes no notice of the looks."""
     if decision is None or decision.p is None:
-        return replace(draft, reason="no look has been taken yet")
+        return replace(draft, untested=said("no look has been taken yet"))
     p_equivalent = error.p_equivalent(rules.practical) if rules.practical is not None else None
     is_found = decision.state == "decided"
     return replace(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.formats import counted, percent, sentence
+from reports.formats import counted, paragraph, percent, sentence
+from reports.language import tr
 from reports.sentences import METHODS, alpha, partners
 
 if TYPE_CHECKING:
@@ -14,54 +15,83 @@ if TYPE_CHECKING:
     from reports.formats import Metric
 
 
-def caption(comparison: Comparison, metric: Metric, *, estimand: str, n_seeds: str, decimals: int) -> str:
-    """Say what each figure of the table means; `n_seeds` in words, such as "5 seeds"."""
-    direction = "higher" if metric.higher_is_better else "lower"
-    spread = "" if n_seeds in {"0 seeds", "1 seed"} else "mean ± standard deviation over "
+def caption(comparison: Comparison, metric: Metric, *, estimand: str, n_seeds: tuple[int, int], decimals: int) -> str:
+    """Say what each figure of the table means; settings have from one number of seeds to another."""
     parts = [
-        sentence(f"The table estimates {estimand}") if estimand else "",
-        f"{metric.header}: {spread}{n_seeds}; {direction} is better.",
-        f"Δ: difference from {partners(comparison)} on the same seeds (paired).",
+        sentence(tr("The table estimates {estimand}", estimand=tr(estimand))) if estimand else "",
+        _scores(metric, *n_seeds),
+        tr("Δ: difference from {partners} on the same seeds (paired).", partners=partners(comparison)),
         *_allocation(comparison),
         *(_tests(comparison, metric, decimals) if comparison.tested else ()),
     ]
     if comparison.calibration and comparison.race is None:
-        parts.append("An A/A pair is none of these comparisons and corrected for A/A pairs alone.")
+        parts.append(tr("An A/A pair is none of these comparisons and corrected for A/A pairs alone."))
     if comparison.practical is not None and comparison.race is None:
         margin = metric.size(comparison.practical, decimals)
-        parts.append(f"Equivalent: within ±{margin} by two one-sided tests at {alpha(comparison)}, each for itself.")
-    return " ".join(part for part in parts if part)
+        parts.append(
+            tr("Equivalent: within ±{margin} by two one-sided tests at {alpha}, each for itself.",
+               margin=margin, alpha=alpha(comparison))
+        )  # fmt: skip
+    return paragraph(parts)
+
+
+def direction(metric: Metric) -> str:
+    """Say which scores are good."""
+    return tr("higher is better") if metric.higher_is_better else tr("lower is better")
+
+
+def _scores(metric: Metric, fewest: int, most: int) -> str:
+    seeds = counted(most, "seed") if fewest == most else tr("{n} to {most} seeds", n=fewest, most=most)
+    better = direction(metric)
+    if fewest == most <= 1:
+        return tr("{metric}: {seeds}; {better}.", metric=metric.header, seeds=seeds, better=better)
+    return tr(
+        "{metric}: mean ± standard deviation over {seeds}; {better}.",
+        metric=metric.header, seeds=seeds, better=better,
+    )  # fmt: skip
 
 
 def _allocation(comparison: Comparison) -> Iterator[str]:
     if comparison.looks is not None:
-        first, last = comparison.looks.first, comparison.looks.last
-        until = "decided" if comparison.race is None else "one setting is best"
-        yield f"Seeds were allocated adaptively: from {first} to {last}, until {until}."
+        ends = {"first": comparison.looks.first, "last": comparison.looks.last}
+        if comparison.race is None:
+            yield tr("Seeds were allocated adaptively: from {first} to {last}, until decided.", **ends)
+        else:
+            yield tr("Seeds were allocated adaptively: from {first} to {last}, until one setting is best.", **ends)
     if comparison.race is not None:
-        yield "A race selects and tests nothing."
+        yield tr("A race selects and tests nothing.")
 
 
 def _tests(comparison: Comparison, metric: Metric, decimals: int) -> Iterator[str]:
     """Say what intervals and p-values are."""
     variance = (
-        "variances moderated towards the pooled one"
+        tr("variances moderated towards the pooled one")
         if comparison.moderated
-        else f"the residual variance pooled over all settings ({counted(comparison.df, 'degree')} of freedom)"
+        else tr("the residual variance pooled over all settings ({df})", df=degrees_of_freedom(comparison.df))
     )
-    interval = f"{percent(comparison.level)} t-interval from {variance}"
+    interval = tr("{level} t-interval from {variance}", level=percent(comparison.level), variance=variance)
     if comparison.correction == "sequential":
-        yield f"Brackets: naive {interval}, as if there had been one look (94 to 97 % coverage in simulation)."
-        yield "p: two-sided, adjusted for all looks and comparisons."
+        yield tr(
+            "Brackets: naive {interval}, as if there had been one look (94 to 97 % coverage in simulation).",
+            interval=interval,
+        )
+        yield tr("p: two-sided, adjusted for all looks and comparisons.")
         return
-    family = counted(comparison.n_tests, "comparison")
-    yield f"Brackets: {interval}, not corrected for the number of comparisons."
-    yield f"p: two-sided, corrected over {family} by {METHODS[comparison.correction]} method."
+    yield tr("Brackets: {interval}, not corrected for the number of comparisons.", interval=interval)
+    yield tr(
+        "p: two-sided, corrected over {comparisons} by {method} method.",
+        comparisons=counted(comparison.n_tests, "comparison"), method=tr(METHODS[comparison.correction]),
+    )  # fmt: skip
     yield _detectable(comparison, metric, decimals)
+
+
+def degrees_of_freedom(n: int) -> str:
+    """Return a number of degrees of freedom in words."""
+    return tr("{n} degree of freedom", n=n) if n == 1 else tr("{n} degrees of freedom", n=n)
 
 
 def _detectable(comparison: Comparison, metric: Metric, decimals: int) -> str:
     sizes = {metric.size(c.detectable, decimals) for c in comparison.tested if c.detectable is not None}
     if len(sizes) == 1:
-        return f"A true difference of {sizes.pop()} is found with 80 % probability."
-    return "Detectable: the true difference that is found with 80 % probability."
+        return tr("A true difference of {size} is found with 80 % probability.", size=sizes.pop())
+    return tr("Detectable: the true difference that is found with 80 % probability.")

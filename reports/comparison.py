@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from reports.language import said
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reports.language import Said
     from reports.sequential import Looks
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 Correction = Literal["holm", "dunnett", "sequential"]
+NO_RUN = said("no complete run")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Contrast:
             that matters with 80 % probability: the practical one, without it one as large as observed; None if more
             than 1,000. It takes the noise, and without a practical difference the effect, for what they seem to be.
         given_up: with adaptive seeds, the number of seeds after which it was unlikely ever to be decided.
-        verdict: None where nothing was tested; then `reason` says why.
+        verdict: None where nothing was tested; then `untested` says why.
     """
 
     setting: str
@@ -58,7 +62,12 @@ class Contrast:
     more_seeds: int | None = None
     given_up: int | None = None
     verdict: Verdict | None = None
-    reason: str | None = None
+    untested: Said | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing was tested, in English; None where something was."""
+        return None if self.untested is None else self.untested.english
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ class Comparison:
         sd: pooled residual standard deviation, in the metric's unit; None without replicates.
         df: degrees of freedom of `sd`.
         rho: correlation of scores that share a seed, on the seeds that all settings share; None if not computable.
-        robust: why the variances are moderated ("a run failed", ...), or would be if seeds were not allocated
+        mistrust: why the variances are moderated ("a run failed", ...), or would be if seeds were not allocated
             adaptively; None if there is no cause.
         n_seeds: seeds that the model rests on.
         failed: seeds that failed, for each setting that has any; such a setting is not compared.
@@ -91,7 +100,7 @@ class Comparison:
     sd: float | None
     df: int
     rho: float | None
-    robust: str | None
+    mistrust: Said | None
     n_seeds: int
     failed: Mapping[str, tuple[int, ...]]
     calibration: tuple[Contrast, ...] = ()
@@ -102,9 +111,14 @@ class Comparison:
     race: Mapping[str, int | None] | None = None
 
     @property
+    def robust(self) -> str | None:
+        """The cause of mistrust in equal variances, in English; None without one."""
+        return None if self.mistrust is None else self.mistrust.english
+
+    @property
     def moderated(self) -> bool:
         """Whether variances are moderated towards each contrast's own."""
-        return self.robust is not None and self.looks is None
+        return self.mistrust is not None and self.looks is None
 
     @property
     def tested(self) -> tuple[Contrast, ...]:

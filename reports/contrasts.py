@@ -18,23 +18,26 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import special
 
-from reports.comparison import Comparison, Contrast, Estimate
+from reports.comparison import NO_RUN, Comparison, Contrast, Estimate
 from reports.errors import ResultsError, unknown
 from reports.fit import ROUNDING, Fit, correlation, fit_seeds, score_matrix
 from reports.frame import check, complete_seeds, failed_seeds
 from reports.judgement import Difference, Rules, bonferroni, dunnett, holm, judge, p_sign_flip
+from reports.language import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
+    from reports.language import Said
     from reports.sequential import Looks
 
 Pair = tuple[str, str]
 
 GUARD = 0.90  # at .95 the guard hardly ever fires with three seeds
 PRIOR_DF = 4.0  # weight of the pooled variance in robust mode, in degrees of freedom
+NO_DUNNETT = "with moderated variances Dunnett's joint distribution does not hold"
 SEEDS_FOR_D_Z = 5  # with fewer, a standardised difference is mostly noise
 SEEDS_FOR_SIGN_FLIP = 10  # with fewer, the smallest p-value there can be is no small one
 
@@ -99,7 +102,7 @@ def compare(
     errors = [error for _, error in measured if error is not None]
     p_adjusted, fallback = holm([error.p for error in errors]), None
     if correction == "dunnett" and study.robust is not None:
-        fallback = "with moderated variances Dunnett's joint distribution does not hold"
+        fallback = NO_DUNNETT
     elif correction == "dunnett" and errors:
         weights = [study.fit.weights(draft.setting, draft.against) for draft, error in measured if error is not None]
         p_adjusted = dunnett(errors, study.fit.unit_covariance(np.array(weights)))
@@ -183,7 +186,7 @@ class _Study:
     fit: Fit
     measured: tuple[tuple[Contrast, Difference | None], ...]
     failed: Mapping[str, tuple[int, ...]]
-    robust: str | None
+    robust: Said | None
 
 
 def _measured(
@@ -209,7 +212,7 @@ def _comparison(study: _Study, metric: str, reference: str, rules: Rules) -> Com
         sd=study.fit.sd if study.fit.df else None,
         df=study.fit.df,
         rho=correlation(study.fit.scores),
-        robust=study.robust if any(error is not None for _, error in study.measured) else None,
+        mistrust=study.robust if any(error is not None for _, error in study.measured) else None,
         n_seeds=study.fit.scores.shape[1],
         failed=study.failed,
     )
@@ -262,21 +265,35 @@ def _draft(fit: Fit, done: Mapping[str, Sequence[int]], failed: Mapping[str, Seq
     n = len(set(done.get(setting, ())) & set(done.get(other, ())))
     draft = Contrast(setting, other, n)
     for label in pair:
-        whose = "" if label == setting else f" of {label!r}"
-        if label in failed:
-            attempted = len(failed[label]) + len(done.get(label, ()))
-            return replace(draft, reason=f"{len(failed[label])}/{attempted} runs{whose} diverged or crashed")
-        if label not in done:
-            return replace(draft, reason=f"no complete run{whose}")
+        if (lack := _lack(label, done, failed, own=label == setting)) is not None:
+            return replace(draft, untested=lack)
     weights = fit.weights(*pair)
     if not fit.estimable(weights):
-        return replace(draft, reason=f"not estimable: no chain of shared seeds links it with {other!r}")
+        return replace(
+            draft, untested=said("not estimable: no chain of shared seeds links it with {other!r}", other=other)
+        )
     draft = replace(draft, estimate=Estimate(fit.value(weights), None, None, n))
-    if n < 2:
-        return replace(draft, reason=f"{('no', 'one')[n]} seed shared with {other!r}: noise unknown")
+    if n == 0:
+        return replace(draft, untested=said("no seed shared with {other!r}: noise unknown", other=other))
+    if n == 1:
+        return replace(draft, untested=said("one seed shared with {other!r}: noise unknown", other=other))
     if fit.sd == 0:
-        return replace(draft, reason="scores do not vary")
+        return replace(draft, untested=said("scores do not vary"))
     return draft
+
+
+def _lack(
+    label: str, done: Mapping[str, Sequence[int]], failed: Mapping[str, Sequence[int]], *, own: bool
+) -> Said | None:
+    """Say why a setting has no scores to compare; None if it has. The reason names it unless it is the row's own."""
+    if label in failed:
+        counts = {"n": len(failed[label]), "attempted": len(failed[label]) + len(done.get(label, ()))}
+        if own:
+            return said("{n}/{attempted} runs diverged or crashed", **counts)
+        return said("{n}/{attempted} runs of {label!r} diverged or crashed", **counts, label=label)
+    if label not in done:
+        return NO_RUN if own else said("no complete run of {label!r}", label=label)
+    return None
 
 
 def _described(fit: Fit, draft: Contrast, rules: Rules) -> Contrast:
@@ -285,7 +302,7 @@ def _described(fit: Fit, draft: Contrast, rules: Rules) -> Contrast:
         return draft
     pairs = fit.pairs(draft.setting, draft.against)
     draft = replace(draft, wins=int((pairs > 0 if rules.higher_is_better else pairs < 0).sum()))
-    if draft.reason is not None:
+    if draft.untested is not None:
         return draft
     sd = float(pairs.std(ddof=1))
     varies = sd > ROUNDING * float(np.abs(pairs).max())
@@ -296,24 +313,27 @@ def _described(fit: Fit, draft: Contrast, rules: Rules) -> Contrast:
     )
 
 
-def _robust_cause(fit: Fit, drafts: list[Contrast], failed: Mapping[str, tuple[int, ...]]) -> str | None:
+def _robust_cause(fit: Fit, drafts: list[Contrast], failed: Mapping[str, tuple[int, ...]]) -> Said | None:
     """Return why the pooled variance is not to be trusted, or None."""
-    guarded = [draft for draft in drafts if draft.reason is None and draft.n >= 3]
+    guarded = [draft for draft in drafts if draft.untested is None and draft.n >= 3]
     if guarded and failed:
-        return "a run failed"
+        return said("a run failed")
     for draft in guarded:
         ratio = fit.own_variance(draft.setting, draft.against) / fit.sd**2
         if ratio > special.fdtri(draft.n - 1, fit.df, GUARD):
-            return f"{draft.setting!r} minus {draft.against!r} varies more than the rest"
+            return said(
+                "{setting!r} minus {other!r} varies more than the rest", setting=draft.setting, other=draft.against
+            )
     return None
 
 
 def _measure(fit: Fit, draft: Contrast, *, moderate: bool) -> tuple[Contrast, Difference | None]:
     """Give one draft its error, or none where it is not tested."""
-    if draft.reason is not None or draft.estimate is None:
+    if draft.untested is not None or draft.estimate is None:
         return draft, None
     if moderate and draft.n < 3:
-        return replace(draft, reason=f"two seeds shared with {draft.against!r}: too few for moderated variances"), None
+        few = said("two seeds shared with {other!r}: too few for moderated variances", other=draft.against)
+        return replace(draft, untested=few), None
     variance, df, per_seed = fit.sd**2, float(fit.df), len(fit.counts) - 1.0
     if moderate:
         df, per_seed = draft.n - 1 + PRIOR_DF, 1.0

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from scipy import special
 
+from reports.comparison import NO_RUN
 from reports.errors import ResultsError, unknown
 from reports.factors import (
     Combinations,
@@ -36,6 +37,7 @@ from reports.factors import (
 from reports.fit import score_matrix
 from reports.frame import check, check_level, failed_seeds
 from reports.judgement import holm
+from reports.language import said
 from reports.slot_model import Data, Model, Test, f_test, solve, without_terms
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import NDArray
+
+    from reports.language import Said
 
     Array = NDArray[np.float64]
 
@@ -89,7 +93,7 @@ class SlotEffect:
     """One slot.
 
     Attributes:
-        test: of all its levels together (type II); None where they cannot be tested, then `reason` says why.
+        test: of all its levels together (type II); None where they cannot be tested, then `untested` says why.
         linear: p of a straight trend over the slot's numbers, on their logarithm if all are positive; `quadratic` that
             of a bend. None where the slot has fewer than three numbers.
     """
@@ -100,7 +104,12 @@ class SlotEffect:
     test: Test | None = None
     linear: float | None = None
     quadratic: float | None = None
-    reason: str | None = None
+    untested: Said | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was not tested, in English; None where it was."""
+        return None if self.untested is None else self.untested.english
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ class Effects:
         kept: pairs that are in the model, as their interaction has p < .1 after correction.
         sd: what settings deviate from the model by, for one seed; None without degrees of freedom.
         n_grid: combinations that the adjusted means are taken over.
-        exploratory: why these figures are no more than that; empty if nothing speaks against them.
+        doubts: why these figures are no more than that; empty if nothing speaks against them.
         blocked: whether seeds and slots are fitted together, since settings do not share seeds.
         failed: seeds that failed, by setting; these settings are left out.
     """
@@ -128,9 +137,14 @@ class Effects:
     n_settings: int
     n_runs: int
     n_grid: int
-    exploratory: tuple[str, ...]
+    doubts: tuple[Said, ...]
     blocked: bool
     failed: Mapping[str, tuple[int, ...]]
+
+    @property
+    def exploratory(self) -> tuple[str, ...]:
+        """The doubts in English."""
+        return tuple(doubt.english for doubt in self.doubts)
 
 
 def slot_effects(
@@ -185,7 +199,7 @@ def slot_effects(
         n_settings=len(set(data.settings)),
         n_runs=int(data.weights.sum()),
         n_grid=prod(len(rows) for _, rows in space.families),
-        exploratory=tuple(_doubts(data, varied, slots, pruned)),
+        doubts=tuple(_doubts(data, varied, slots, pruned)),
         blocked=data.nuisance.shape[1] > 0,
         failed=failed,
     )
@@ -250,8 +264,8 @@ def _slot(
     levels = [_count(factor.name, name, data, pruned) for name in factor.levels]
     seen = next(other for other in space.factors if other.name == factor.name)
     if len(seen.levels) < 2:
-        reason = "no complete run" if not data.rows else "it does not vary"
-        return SlotEffect(factor.name, factor.reference, tuple(levels), reason=reason)
+        untested = said("it does not vary") if data.rows else NO_RUN
+        return SlotEffect(factor.name, factor.reference, tuple(levels), untested=untested)
     weights = space.means(seen)
     levels = [_estimated(one, weights, seen.reference, model, level) for one in levels]
     if any(seen.name in pair for pair in space.pairs):
@@ -262,20 +276,18 @@ def _slot(
     linear, quadratic = _trends(seen, weights, model)
     return SlotEffect(
         seen.name, seen.reference, tuple(levels), test, linear, quadratic,
-        reason=None if test else _untested(model, levels),
+        untested=None if test else _untested(model, levels),
     )  # fmt: skip
 
 
-def _untested(model: Model, levels: Sequence[Level]) -> str:
+def _untested(model: Model, levels: Sequence[Level]) -> Said:
     if model.df == 0:
-        return "no degrees of freedom are left for the error"
+        return said("no degrees of freedom are left for the error")
     if model.sd == 0:
-        return "scores do not deviate from the model"
-    return (
-        "its levels cannot be told from other slots"
-        if any(one.delta is None for one in levels)
-        else "it has no effect of its own"
-    )
+        return said("scores do not deviate from the model")
+    if any(one.delta is None for one in levels):
+        return said("its levels cannot be told from other slots")
+    return said("it has no effect of its own")
 
 
 def _count(slot: str, name: str, data: Data, pruned: Mapping[Pair, float]) -> Level:
@@ -377,7 +389,7 @@ def _corrected(tests: Mapping[Key, Test]) -> dict[Key, Test]:
 
 def _doubts(
     data: Data, factors: Sequence[Factor], slots: Sequence[SlotEffect], pruned: Mapping[Pair, float]
-) -> list[str]:
+) -> list[Said]:
     """Say why the figures are exploratory."""
     if not factors:
         return []
@@ -386,11 +398,16 @@ def _doubts(
     doubts = []
     rank = int(np.linalg.matrix_rank(columns))
     if rank < columns.shape[1]:
-        doubts.append("the settings do not determine the effects of all slots")
+        doubts.append(said("the settings do not determine the effects of all slots"))
     else:
         condition = float(np.linalg.cond(columns / np.linalg.norm(columns, axis=0)))
         if condition > LARGEST_CONDITION:
-            doubts.append(f"slots changed together too often to be told apart (condition number {condition:.0f})")
+            doubts.append(
+                said(
+                    "slots changed together too often to be told apart (condition number {condition:.0f})",
+                    condition=condition,
+                )
+            )
     names = {factor.name: factor.levels for factor in factors}
     few = [
         f"{slot.name} {one.name}"
@@ -399,10 +416,15 @@ def _doubts(
         if one.name in names.get(slot.name, ()) and one.n_settings < FEWEST_SETTINGS
     ]
     if few:
-        shown = ", ".join(few[:4]) + (f" and {len(few) - 4} more" if len(few) > 4 else "")
-        doubts.append(f"fewer than {FEWEST_SETTINGS} settings hold {shown}")
+        shown = {"n": FEWEST_SETTINGS, "choices": ", ".join(few[:4])}
+        doubts.append(
+            said("fewer than {n} settings hold {choices} and {more} more", **shown, more=len(few) - 4)
+            if len(few) > 4
+            else said("fewer than {n} settings hold {choices}", **shown)
+        )
     if pruned.get(("", ""), 0.0) > MOST_PRUNED:
-        doubts.append(f"{100 * pruned['', '']:.0f} % of the runs were stopped early, those that did badly")
+        share = 100 * pruned["", ""]
+        doubts.append(said("{share:.0f} % of the runs were stopped early, those that did badly", share=share))
     return doubts
 
 

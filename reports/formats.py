@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from reports.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MISSING = "–"
+WIDE_ENDS = "。？！"
+ENDS = f".?!{WIDE_ENDS}"
+HAN = re.compile("[\u4e00-\u9fff]")
 FEW = 4  # more names than this are no sentence any more
 
 
@@ -38,7 +44,7 @@ class Metric:
     @property
     def difference_unit(self) -> str:
         """The unit of its differences."""
-        return "pp" if self.unit == "fraction" else self.unit
+        return tr("pp") if self.unit == "fraction" else self.unit
 
     def decimals(self, noise: Iterable[float | None]) -> int:
         """Return how many decimals its table needs: two for percent, else two digits of the smallest noise."""
@@ -97,27 +103,29 @@ def milliseconds(value: float | None) -> str:
 
 def percent(share: float) -> str:
     """Return a share without needless decimals: 5 %, 0.5 %."""
-    return f"{round(100 * share, 6):g} %"
+    return tr("{share} %", share=f"{round(100 * share, 6):g}")
 
 
 def listed(words: Sequence[str]) -> str:
     """Join words: a, b and c."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return words[0] if len(words) == 1 else tr("{first} and {last}", first=tr(", ").join(words[:-1]), last=words[-1])
 
 
 def few(words: Sequence[str]) -> str:
     """Join words; of many the first, and how many more there are."""
-    return listed(words) if len(words) <= FEW else f"{', '.join(words[:FEW])} and {len(words) - FEW} more"
+    if len(words) <= FEW:
+        return listed(words)
+    return tr("{first} and {n} more", first=tr(", ").join(words[:FEW]), n=len(words) - FEW)
 
 
 def quoted(labels: Iterable[str]) -> str:
     """Join labels in quotes: 'a', 'b' and 'c'."""
-    return listed([f"'{label}'" for label in labels])
+    return listed([tr("'{label}'", label=label) for label in labels])
 
 
 def counted(n: int, noun: str) -> str:
     """Return a count with its noun: 1 seed, 5 seeds."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
+    return tr(f"{{n}} {noun}{'' if n == 1 else 's'}", n=n)
 
 
 def one_line(text: str) -> str:
@@ -126,9 +134,24 @@ def one_line(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return text on one line, ending as a sentence does."""
+    """Return text on one line, ending as a sentence of its script does."""
     text = one_line(text)
-    return text if not text or text[-1] in ".?!。？！" else f"{text}."
+    if not text or text[-1] in ENDS:
+        return text
+    return tr("{text}.", text=text) if HAN.search(text) else f"{text}."
+
+
+def paragraph(sentences: Iterable[str]) -> str:
+    """Join sentences; after a full-width stop there is no space."""
+    text = ""
+    for one in filter(None, sentences):
+        text += f"{'' if not text or text[-1] in WIDE_ENDS else ' '}{one}"
+    return text
+
+
+def clauses(parts: Iterable[str]) -> str:
+    """Join parts of a sentence: a; b."""
+    return tr("; ").join(parts)
 
 
 def _three_digits(value: float) -> str:

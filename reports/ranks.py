@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from reports.formats import counted, percent, quoted
+from reports.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,8 +62,12 @@ def legend(analysis: Analysis) -> str:
     if not groups or analysis.pairs is None:
         return ""
     level = percent(1 - analysis.plan.level)
-    how = f"at {level} after Holm's correction over all {counted(analysis.pairs.n_tests, 'pair')}"
+    pairs = counted(analysis.pairs.n_tests, "pair")
+    how = tr("at {level} after Holm's correction over all {pairs}", level=level, pairs=pairs)
     if len(groups) < 2:
-        return f"Nothing is bold: no setting, or group of them, can be told from all others {how}."
-    tied = "" if len(groups[0]) == 1 else f"; {quoted(groups[0])} cannot be told from each other"
-    return f"Bold: the best, told from every setting that is not bold {how}{tied}. Underlined: the next best."
+        return tr("Nothing is bold: no setting, or group of them, can be told from all others {how}.", how=how)
+    tied = "" if len(groups[0]) == 1 else tr("; {settings} cannot be told from each other", settings=quoted(groups[0]))
+    return tr(
+        "Bold: the best, told from every setting that is not bold {how}{tied}. Underlined: the next best.",
+        how=how, tied=tied,
+    )  # fmt: skip

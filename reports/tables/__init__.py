@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.formats import Metric
+from reports.language import tr
 from reports.tables.comparison import comparison_table
 from reports.tables.components import components_table
 from reports.tables.cost import cost_table
@@ -44,7 +45,7 @@ def _tables(plan: Plan, analysis: Analysis | None, slots: Slots | None) -> Itera
         yield comparison_table(analysis)
     if slots is not None:
         yield effects_table(
-            slots.effects, study=f"{plan.study}, slots", question=plan.question, metric=plan.metric, scored_on=slots.scored_on,
+            slots.effects, study=tr("{study}, slots", study=plan.study), question=plan.question, metric=plan.metric, scored_on=slots.scored_on,
             marks=plan.marks,
         )  # fmt: skip
     if analysis is not None:

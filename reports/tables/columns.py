@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from reports.formats import MISSING, count, fixed, magnitude, milliseconds, percent, probability
+from reports.language import tr
 from reports.ranks import ranked
 from reports.tables.table import Column
 
@@ -28,6 +29,16 @@ EMPHASIS: dict[str | None, Emphasis] = {
 }
 
 
+def bracketed(level: float) -> str:
+    """Return what stands in a header for the intervals below."""
+    return tr("[{level} interval]", level=percent(level))
+
+
+def verdict_words(verdict: str | None) -> str:
+    """Return a verdict, as it is kept, in the words of a table."""
+    return MISSING if verdict is None else tr(verdict)
+
+
 def several_partners(comparison: Comparison) -> bool:
     """Tell whether rows are compared with different ones."""
     return bool({contrast.against for contrast in comparison.rows.values()} - {comparison.reference})
@@ -45,7 +56,7 @@ def label_columns(analysis: Analysis) -> Iterator[Column]:
     # A setting without a run has no slots in the frame, only its label.
     clear = varying and not figures[names].isna().all(axis=1).any() and not figures.duplicated(names).any()
     if not clear:
-        yield Column("setting", labels, kind="words")
+        yield Column(tr("setting"), labels, kind="words")
     for slot, name in zip(varying, names, strict=True):
         yield Column(slot, [MISSING if pd.isna(value) else str(value) for value in figures[name]], kind="words")
 
@@ -74,7 +85,7 @@ def difference_column(analysis: Analysis, header: str = "Δ") -> Column:
     rows = [comparison.rows.get(setting) for setting in analysis.plan.settings]
     # A race shows no intervals, not even those of its A/A pairs.
     has_interval = comparison.race is None and any(row is not None and row.p is not None for row in rows)
-    interval = f"[{percent(comparison.level)} interval]" if has_interval else ""
+    interval = bracketed(comparison.level) if has_interval else ""
     cells = [difference(row, metric, analysis.decimals, brackets=has_interval) for row in rows]
     emphasis = {
         i: EMPHASIS[row.verdict]
@@ -89,14 +100,14 @@ def probability_column(analysis: Analysis) -> Column:
     """Return the p-values, corrected for the number of comparisons."""
     rows = (analysis.comparison.rows.get(setting) for setting in analysis.plan.settings)
     p_values = [MISSING if row is None else probability(row.p_adjusted) for row in rows]
-    return Column(P_VALUES[analysis.comparison.correction], p_values, kind="probability")
+    return Column(tr(P_VALUES[analysis.comparison.correction]), p_values, kind="probability")
 
 
 def cost_columns(analysis: Analysis) -> Iterator[Column]:
     """Yield parameters, multiply-accumulates and latency."""
     for cost, (header, show) in COSTS.items():
         cells = [show(value) for value in analysis.measurements[cost]]
-        yield Column(header, cells, group="cost", better="lower")
+        yield Column(tr(header), cells, group=tr("cost"), better="lower")
 
 
 def score(mean: float, sd: float, metric: Metric, decimals: int, *, failed: bool) -> str:
@@ -110,7 +121,7 @@ def score(mean: float, sd: float, metric: Metric, decimals: int, *, failed: bool
 def difference(contrast: Contrast | None, metric: Metric, decimals: int, *, brackets: bool) -> str:
     """Return a difference in words; that of the reference is its name."""
     if contrast is None:
-        return "reference"
+        return tr("reference")
     if contrast.estimate is None:
         return MISSING
     value, low, high = (

@@ -8,8 +8,9 @@ import pandas as pd
 
 from reports import sentences
 from reports.captions import caption
-from reports.formats import MISSING, counted, fixed, sentence
+from reports.formats import MISSING, fixed, paragraph, sentence
 from reports.identical import identical
+from reports.language import tr
 from reports.ranks import legend
 from reports.tables.columns import (
     cost_columns,
@@ -18,6 +19,7 @@ from reports.tables.columns import (
     probability_column,
     score_column,
     several_partners,
+    verdict_words,
 )
 from reports.tables.table import Column, Table
 
@@ -51,7 +53,7 @@ def comparison_table(analysis: Analysis) -> Table:
         key="comparison",
         title=plan.study,
         question=plan.question,
-        caption=" ".join(filter(None, [about, sentence(plan.scored_on), *marked])),
+        caption=paragraph([about, sentence(plan.scored_on), *marked]),
         legend=legend(analysis),
         body=tuple(_columns(analysis)),
         reference_row=list(plan.settings).index(plan.reference),
@@ -68,22 +70,22 @@ def _columns(analysis: Analysis) -> Iterator[Column]:
     # Where rows are compared with different ones, they are numbered.
     numbers = {setting: str(i) for i, setting in enumerate(settings, start=1)} if several_partners(comparison) else {}
     if numbers:
-        yield Column("row", list(numbers.values()))
+        yield Column(tr("row"), list(numbers.values()))
     yield from label_columns(analysis)
     yield score_column(analysis)
     if numbers:
         partners = (contrasts.get(setting) for setting in settings)
-        yield Column("vs row", [MISSING if row is None else numbers[row.against] for row in partners])
+        yield Column(tr("vs row"), [MISSING if row is None else numbers[row.against] for row in partners])
     yield difference_column(analysis)
     if comparison.race is None:
         yield probability_column(analysis)
-    yield Column("verdict", _verdicts(analysis), kind="words")
+    yield Column(tr("verdict"), _verdicts(analysis), kind="words")
     tested = {contrast.setting: contrast.detectable for contrast in comparison.tested}
     sizes = [tested.get(setting) for setting in settings]
     detectable = [fixed(None if size is None else size * metric.scale, decimals) for size in sizes]
     # One value for all stands in the caption.
     if len(set(detectable) - {MISSING}) > 1:
-        yield Column("detectable", detectable)
+        yield Column(tr("detectable"), detectable)
     yield Column("n", [str(n) for n in analysis.measurements["n"]])
     for each, _ in analysis.secondary:
         yield score_column(analysis, each)
@@ -110,15 +112,15 @@ def _verdicts(analysis: Analysis) -> list[str]:
         *(analysis.measurements[name] for name in ("setting", "verdict", "n", "failed")), strict=True
     ):
         if failed:
-            found.append(f"{failed}/{n + failed} failed")
+            found.append(tr("{n}/{attempted} failed", n=failed, attempted=n + failed))
         elif comparison.race is not None and setting in comparison.race:
             dropped = comparison.race[setting]
-            found.append("in the race" if dropped is None else f"dropped at {dropped} seeds")
+            found.append(tr("in the race") if dropped is None else tr("dropped at {n} seeds", n=dropped))
         else:
-            found.append(MISSING if pd.isna(verdict) else str(verdict))
+            found.append(verdict_words(None if pd.isna(verdict) else str(verdict)))
     return found
 
 
-def _n_seeds(done: Mapping[str, Sequence[int]]) -> str:
+def _n_seeds(done: Mapping[str, Sequence[int]]) -> tuple[int, int]:
     counts = {len(seeds) for seeds in done.values()} or {0}
-    return counted(max(counts), "seed") if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
+    return min(counts), max(counts)

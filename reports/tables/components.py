@@ -5,7 +5,8 @@ from __future__ import annotations
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
-from reports.formats import MISSING
+from reports.formats import MISSING, paragraph
+from reports.language import tr
 from reports.ranks import legend
 from reports.sentences import partners
 from reports.tables.columns import cost_columns, difference_column, probability_column, score_column
@@ -30,13 +31,9 @@ def components_table(analysis: Analysis) -> Table | None:
     race = analysis.comparison.race is not None
     return Table(
         key="components",
-        title=f"{plan.study}, components",
+        title=tr("{study}, components", study=plan.study),
         question=plan.question,
-        caption=(
-            f"✓: the setting has it; ✗: it has {_instead(analysis)}. {plan.metric.header}: mean ± standard deviation over "
-            f"seeds. Δ: difference from {partners(analysis.comparison)} on the same seeds (paired)"
-            + ("." if race else ", with its interval; p: corrected for the number of comparisons.")
-        ),
+        caption=_caption(analysis),
         legend=legend(analysis),
         body=(
             Column("", [f"({ascii_lowercase[i]})" for i in range(len(plan.settings))], kind="words"),
@@ -48,7 +45,9 @@ def components_table(analysis: Analysis) -> Table | None:
         ),
         reference_row=reference,
         shaded=frozenset(has_all if len(has_all) == 1 else ()),
-        notes=(f"Row ({ascii_lowercase[reference]}) is the reference, '{plan.reference}'.",),
+        notes=(
+            tr("Row ({row}) is the reference, '{setting}'.", row=ascii_lowercase[reference], setting=plan.reference),
+        ),
         frame=analysis.measurements,
     )
 
@@ -69,6 +68,21 @@ def _parts(analysis: Analysis) -> Iterator[Column]:
             yield Column(choice, cells, kind="mark", group=slot)
 
 
-def _instead(analysis: Analysis) -> str:
-    plan = analysis.plan
-    return "what stands in its place" if plan.design == "leave-one-out" else f"what '{plan.reference}' has"
+def _caption(analysis: Analysis) -> str:
+    plan, others = analysis.plan, partners(analysis.comparison)
+    race = analysis.comparison.race is not None
+    return paragraph(
+        [
+            tr("✓: the setting has it; ✗: it has what stands in its place.")
+            if plan.design == "leave-one-out"
+            else tr("✓: the setting has it; ✗: it has what '{reference}' has.", reference=plan.reference),
+            tr("{metric}: mean ± standard deviation over seeds.", metric=plan.metric.header),
+            tr("Δ: difference from {partners} on the same seeds (paired).", partners=others)
+            if race
+            else tr(
+                "Δ: difference from {partners} on the same seeds (paired), with its interval; "
+                "p: corrected for the number of comparisons.",
+                partners=others,
+            ),
+        ]
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.formats import MISSING, fixed, quoted, sentence
+from reports.formats import MISSING, fixed, paragraph, quoted, sentence
+from reports.language import tr
 from reports.pareto import cost_of_front, front
 from reports.ranks import legend
 from reports.tables.columns import cost_columns, label_columns, score_column
@@ -32,27 +33,40 @@ def cost_table(analysis: Analysis) -> Table | None:
         for label, price in zip(figures["setting"], paid, strict=True)
     ]
     figures = figures.assign(pareto=[label in best for label in figures["setting"]])
-    untested = analysis.pairs is None or not analysis.pairs.tested
-    judged = "by the means" if untested else "as far as all pairs tell after Holm's correction"
-    name = NAMES[cost]
+    name = tr(NAMES[cost])
     return Table(
         key="cost",
-        title=f"{plan.study}, cost",
+        title=tr("{study}, cost", study=plan.study),
         question=plan.question,
-        caption=(
-            f"Score and cost. ★: on the front of {plan.metric.name} and {name}: no setting that costs no more is as good, "
-            f"{judged}. Δ {name} %: {name} beyond that of '{plan.reference}'. MACs are those of one image; ms is "
-            "the median time of one image through the network."
-        ),
+        caption=_caption(analysis, name),
         legend=legend(analysis),
         body=(
             *label_columns(analysis),
             score_column(analysis),
             *cost_columns(analysis),
-            Column(f"Δ {name} %", shares, kind="difference"),
-            Column("front", ["★" if label in best else "" for label in figures["setting"]], kind="mark"),
+            Column(tr("Δ {cost} %", cost=name), shares, kind="difference"),
+            Column(tr("front"), ["★" if label in best else "" for label in figures["setting"]], kind="mark"),
         ),
         reference_row=list(plan.settings).index(plan.reference),
-        notes=(sentence(f"Worth their {name}: {quoted(best)}") if best else "No setting is complete.",),
+        notes=(
+            sentence(tr("Worth their {cost}: {settings}", cost=name, settings=quoted(best)))
+            if best
+            else tr("No setting is complete."),
+        ),
         frame=figures,
     )
+
+
+def _caption(analysis: Analysis, cost: str) -> str:
+    plan = analysis.plan
+    untested = analysis.pairs is None or not analysis.pairs.tested
+    return paragraph([
+        tr("Score and cost."),
+        tr(
+            "★: on the front of {metric} and {cost}: no setting that costs no more is as good, {judged}.",
+            metric=plan.metric.name, cost=cost,
+            judged=tr("by the means") if untested else tr("as far as all pairs tell after Holm's correction"),
+        ),
+        tr("Δ {cost} %: {cost} beyond that of '{reference}'.", cost=cost, reference=plan.reference),
+        tr("MACs are those of one image; ms is the median time of one image through the network."),
+    ])  # fmt: skip

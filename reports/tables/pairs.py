@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reports.formats import MISSING, counted, fixed, percent
+from reports.captions import direction
+from reports.formats import MISSING, counted, fixed, paragraph, percent
+from reports.language import tr
 from reports.tables.table import Column, Table
 
 if TYPE_CHECKING:
@@ -32,30 +34,40 @@ def pairs_table(analysis: Analysis) -> Table | None:
         found = [cells.get((label, other), (MISSING, None)) for label in plan.settings]
         emphasis = {i: one for i, (_, one) in enumerate(found) if one is not None}
         columns.append(Column(other, [cell for cell, _ in found], kind="difference", emphasis=emphasis))
-    metric = plan.metric
-    direction = "higher" if metric.higher_is_better else "lower"
-    level = percent(1 - plan.level)
-    caption = (
-        f"Differences in {metric.name}, row − column{f', in {metric.difference_unit}' if metric.difference_unit else ''}, "
-        f"paired by seed; {direction} is better. *: p < {level} after Holm's correction over all "
-        f"{counted(pairs.n_tests, 'pair')}."
-    )
-    if plan.practical is not None:
-        margin = metric.size(plan.practical, analysis.decimals)
-        caption += f" ≈: equivalent within ±{margin} by two one-sided tests at {level}, each for itself."
     found_any = any(contrast.verdict in {"better", "worse"} for contrast in pairs.contrasts)
     note = (
-        "Pairs without a star may differ, too: these runs cannot tell." if found_any else "No pair can be told apart."
+        tr("Pairs without a star may differ, too: these runs cannot tell.")
+        if found_any
+        else tr("No pair can be told apart.")
     )
     return Table(
         key="pairs",
-        title=f"{plan.study}, pairs",
+        title=tr("{study}, pairs", study=plan.study),
         question=plan.question,
-        caption=caption,
+        caption=_caption(analysis, pairs),
         body=(Column("", list(plan.settings), kind="words"), *columns),
         notes=(note,),
         frame=_figures(pairs),
     )
+
+
+def _caption(analysis: Analysis, pairs: Comparison) -> str:
+    plan, metric = analysis.plan, analysis.plan.metric
+    level, unit, better = percent(1 - plan.level), metric.difference_unit, direction(metric)
+    parts = [
+        tr("Differences in {metric}, row − column, in {unit}, paired by seed; {better}.",
+           metric=metric.name, unit=unit, better=better)
+        if unit
+        else tr("Differences in {metric}, row − column, paired by seed; {better}.", metric=metric.name, better=better),
+        tr("*: p < {level} after Holm's correction over all {pairs}.", level=level, pairs=counted(pairs.n_tests, "pair")),
+    ]  # fmt: skip
+    if plan.practical is not None:
+        margin = metric.size(plan.practical, analysis.decimals)
+        parts.append(
+            tr("≈: equivalent within ±{margin} by two one-sided tests at {level}, each for itself.",
+               margin=margin, level=level)
+        )  # fmt: skip
+    return paragraph(parts)
 
 
 def _cell(contrast: Contrast, sign: int, pairs: Comparison, analysis: Analysis) -> tuple[str, Emphasis | None]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.contrasts import compare
-from reports.formats import counted
+from reports.formats import counted, paragraph
+from reports.language import tr
 from reports.ranks import legend
 from reports.tables.columns import cost_columns, difference, difference_column, probability_column, score_column
 from reports.tables.table import Column, Table
@@ -30,31 +31,40 @@ def path_table(analysis: Analysis) -> Table | None:
     one = total.get(last)
     notes = []
     if one is not None and one.estimate is not None:
-        gained = metric.difference(one.estimate.value, analysis.decimals)
         notes.append(
-            f"All {counted(len(plan.settings) - 1, 'step')} together: {gained} from '{plan.reference}' to '{last}'."
-        )
+            tr(
+                "All {steps} together: {gained} from '{first}' to '{last}'.",
+                steps=counted(len(plan.settings) - 1, "step"),
+                gained=metric.difference(one.estimate.value, analysis.decimals), first=plan.reference, last=last,
+            )
+        )  # fmt: skip
     estimates = [one.estimate if one is not None else None for one in ends]
     frame = analysis.measurements.assign(total=[float("nan") if one is None else one.value for one in estimates])
     return Table(
         key="path",
-        title=f"{plan.study}, path",
+        title=tr("{study}, path", study=plan.study),
         question=plan.question,
-        caption=(
-            f"Each row adds a change to the row above. {metric.header}: mean ± standard deviation over seeds. Δ step: "
-            "difference from the row above on the same seeds, with its interval; p: corrected over "
-            f"{counted(comparison.n_tests, 'step')}. Δ total: difference from '{plan.reference}', not tested."
+        caption=paragraph(
+            [
+                tr("Each row adds a change to the row above."),
+                tr("{metric}: mean ± standard deviation over seeds.", metric=metric.header),
+                tr(
+                    "Δ step: difference from the row above on the same seeds, with its interval; p: corrected over {steps}.",
+                    steps=counted(comparison.n_tests, "step"),
+                ),
+                tr("Δ total: difference from '{reference}', not tested.", reference=plan.reference),
+            ]
         ),
         legend=legend(analysis),
         body=(
-            Column("step", list(plan.settings), kind="words"),
+            Column(tr("step"), list(plan.settings), kind="words"),
             score_column(analysis),
-            difference_column(analysis, "Δ step"),
+            difference_column(analysis, tr("Δ step")),
             probability_column(analysis),
-            Column(f"Δ total {metric.difference_unit}".strip(), whole, kind="difference"),
+            Column(f"{tr('Δ total')} {metric.difference_unit}".strip(), whole, kind="difference"),
             *cost_columns(analysis),
         ),
         reference_row=list(plan.settings).index(plan.reference),
-        notes=tuple(notes) or ("No step is complete.",),
+        notes=tuple(notes) or (tr("No step is complete."),),
         frame=frame,
     )

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from reports.captions import direction
 from reports.contrasts import compare_pairs
 from reports.errors import ResultsError
-from reports.formats import MISSING, counted, listed, percent, probability, quoted, sentence
-from reports.tables.columns import EMPHASIS, difference, score
+from reports.formats import counted, listed, paragraph, percent, probability, quoted, sentence
+from reports.language import tr
+from reports.tables.columns import EMPHASIS, bracketed, difference, score, verdict_words
 from reports.tables.table import Column, Table
 
 if TYPE_CHECKING:
@@ -34,9 +36,9 @@ def studies_table(first: Analysis, second: Analysis) -> Table:
     compared = _compared(first, second, shared)
     metric, decimals = first.plan.metric, max(first.decimals, second.decimals)
     rows = [compared.rows[_key(1, label)] for label in shared.values()]
-    interval = f" [{percent(compared.level)} interval]" if compared.tested else ""
+    interval = f" {bracketed(compared.level)}" if compared.tested else ""
     unit = f" {metric.difference_unit}".rstrip()
-    scores = [Column("setting", list(shared), kind="words")]
+    scores = [Column(tr("setting"), list(shared), kind="words")]
     for name, analysis, labels in zip(names, (first, second), (list(shared), list(shared.values())), strict=True):
         scores.append(_score(analysis, labels, decimals, group=name))
         scores.append(_delta(analysis, labels, decimals, group=name))
@@ -44,14 +46,14 @@ def studies_table(first: Analysis, second: Analysis) -> Table:
     emphasis = {i: EMPHASIS[row.verdict] for i, row in enumerate(rows) if row.verdict}
     return Table(
         key="studies",
-        title=f"{names[0]} and {names[1]}",
+        title=listed(names),
         question=" ".join(dict.fromkeys(filter(None, (first.plan.question, second.plan.question)))),
         caption=_caption(first, second, compared),
         body=(
             *scores,
             Column(f"{names[1]} − {names[0]}{unit}{interval}", changes, kind="difference", emphasis=emphasis),
-            Column("p (Holm)", [probability(row.p_adjusted) for row in rows], kind="probability"),
-            Column("verdict", [row.verdict or MISSING for row in rows], kind="words"),
+            Column(tr("p (Holm)"), [probability(row.p_adjusted) for row in rows], kind="probability"),
+            Column(tr("verdict"), [verdict_words(row.verdict) for row in rows], kind="words"),
             Column("n", [str(row.n) for row in rows]),
         ),
         reference_row=None,
@@ -133,19 +135,24 @@ def _delta(analysis: Analysis, labels: list[str], decimals: int, *, group: str) 
 
 def _caption(first: Analysis, second: Analysis, compared: Comparison) -> str:
     metric = first.plan.metric
-    names = f"'{second.plan.study}' minus '{first.plan.study}'"
-    tested = (
-        f" Brackets: {percent(compared.level)} t-interval; p: two-sided, corrected over "
-        f"{counted(compared.n_tests, 'setting')} by Holm's method."
-        if compared.tested
-        else ""
-    )
-    return (
-        f"The settings that both studies have. {metric.header}: mean ± standard deviation over seeds; "
-        f"{'higher' if metric.higher_is_better else 'lower'} is better. Δ: difference from the reference of the same study "
-        f"({_references(first, second)}). {names}: paired by seed, with one variance pooled over both.{tested} Each study "
-        "has data, recipe and network of its own: see its file."
-    )
+    parts = [
+        tr("The settings that both studies have."),
+        tr("{metric}: mean ± standard deviation over seeds; {better}.", metric=metric.header, better=direction(metric)),
+        tr("Δ: difference from the reference of the same study ({references}).", references=_references(first, second)),
+        tr(
+            "'{second}' minus '{first}': paired by seed, with one variance pooled over both.",
+            first=first.plan.study, second=second.plan.study,
+        ),
+    ]  # fmt: skip
+    if compared.tested:
+        parts.append(
+            tr(
+                "Brackets: {level} t-interval; p: two-sided, corrected over {settings} by Holm's method.",
+                level=percent(compared.level), settings=counted(compared.n_tests, "setting"),
+            )
+        )  # fmt: skip
+    parts.append(tr("Each study has data, recipe and network of its own: see its file."))
+    return paragraph(parts)
 
 
 def _references(first: Analysis, second: Analysis) -> str:
@@ -154,13 +161,13 @@ def _references(first: Analysis, second: Analysis) -> str:
 
 def _notes(first: Analysis, second: Analysis, compared: Comparison, shared: Mapping[str, str]) -> list[str]:
     differing = [c.setting[2:] for c in compared.tested if c.verdict in {"better", "worse"}]
-    names = f"'{first.plan.study}' and '{second.plan.study}'"
     if not compared.tested:
-        notes = ["No conclusion: no setting has two seeds in both studies."]
+        notes = [tr("No conclusion: no setting has two seeds in both studies.")]
     elif differing:
-        notes = [f"The studies differ for {quoted(differing)}."]
+        notes = [tr("The studies differ for {settings}.", settings=quoted(differing))]
     else:
-        notes = [f"No setting can be told apart between {names}."]
+        names = quoted((first.plan.study, second.plan.study))
+        notes = [tr("No setting can be told apart between {studies}.", studies=names)]
     verdicts = {
         label: (first.comparison.rows[label].verdict, second.comparison.rows[theirs].verdict)
         for label, theirs in shared.items()
@@ -169,13 +176,17 @@ def _notes(first: Analysis, second: Analysis, compared: Comparison, shared: Mapp
     opposite = [label for label, pair in verdicts.items() if set(pair) == {"better", "worse"}]
     same = [label for label, (one, two) in verdicts.items() if one == two and one in {"better", "worse"}]
     if opposite:
-        notes.append(f"Better in one study and worse in the other than the reference: {quoted(opposite)}.")
+        notes.append(
+            tr("Better in one study and worse in the other than the reference: {settings}.", settings=quoted(opposite))
+        )
     if same:
-        notes.append(f"The same verdict beside the reference in both: {quoted(same)}.")
+        notes.append(tr("The same verdict beside the reference in both: {settings}.", settings=quoted(same)))
     for analysis in (first, second):
         left = [label for label in analysis.plan.settings if label not in (*shared, *shared.values())]
         if left:
-            notes.append(sentence(f"Only in '{analysis.plan.study}': {quoted(left)}"))
+            notes.append(
+                sentence(tr("Only in '{study}': {settings}", study=analysis.plan.study, settings=quoted(left)))
+            )
     return notes
 
 

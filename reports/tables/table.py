@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 # A figure, what follows it (a spread or an interval), and a mark.
 FIGURE = re.compile(r"([+−]?[\d,.]+)( ± [\d,.]+| \[.*\])?( †)?")
 
+# What stays on one line: a word or a wide character, with what opens before it and closes after it.
+OPENING, CLOSING = "（“‘《【", "，。；：、）”’！？》】"
+WIDE = "\u2e80-\u2fff\u3040-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+PIECE = re.compile(
+    rf"\s+|[{OPENING}]*(?:[^\s{WIDE}{OPENING}{CLOSING}]+|(?![{OPENING}{CLOSING}])[{WIDE}])[{CLOSING}]*|."
+)
 
 Kind = Literal["words", "figure", "score", "difference", "probability", "mark"]
 Emphasis = Literal["best", "second", "better", "worse", "unsure"]
@@ -119,9 +125,9 @@ class Table:
         table_width = max(text_width(line) for line in lines)
         width = width or min(max(table_width, 79), 110)
         table = [lines[0], "-" * table_width, *lines[1:]]
-        notes = [line for note in self.notes for line in _wrapped(f"- {note}", width, indent="  ")]
-        head = _wrapped(f"{self.title}: {self.question}" if self.question else self.title, width)
-        return "\n".join([*head, "", *table, "", *notes, "", *_wrapped(self.caption, width)]) + "\n"
+        notes = [line for note in self.notes for line in wrapped(f"- {note}", width, indent="  ")]
+        head = wrapped(f"{self.title}: {self.question}" if self.question else self.title, width)
+        return "\n".join([*head, "", *table, "", *notes, "", *wrapped(self.caption, width)]) + "\n"
 
     def to_markdown(self) -> str:
         """Return a GitHub table under its title, with caption and notes as text."""
@@ -133,8 +139,19 @@ class Table:
         return "\n".join([*head, *lines, "", *notes, "", _escaped(self.caption)]) + "\n"
 
 
-def _wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
+def wrapped(text: str, width: int, *, indent: str = "", break_on_hyphens: bool = False) -> list[str]:
+    """Return text in lines of at most so many columns; between Chinese characters a line may end anywhere."""
+    if not any(unicodedata.east_asian_width(character) in "WF" for character in text):
+        return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=break_on_hyphens)
+    lines, line = [], ""
+    for piece in PIECE.findall(text):
+        for part in piece if text_width(piece) > width - len(indent) else [piece]:
+            if line.strip() and text_width(f"{line}{part}".rstrip()) > width:
+                lines.append(line.rstrip())
+                line = indent + part.lstrip()
+            else:
+                line += part
+    return [*lines, line.rstrip()]
 
 
 def text_width(text: str) -> int:
