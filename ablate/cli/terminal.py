@@ -33,6 +33,8 @@ def _show(table: "Table") -> None:
     from rich.table import Table as Grid
     from rich.text import Text
 
+    from reports.formats import paragraph
+
     console = Console(highlight=False, emoji=False)
     lead = Text(printable(table.title, sys.stdout), style="bold")
     console.print(lead.append(printable(f": {table.question}" if table.question else "", sys.stdout), style="not bold"))
@@ -57,7 +59,7 @@ def _show(table: "Table") -> None:
         notes.add_row("-", Text(printable(note, sys.stdout), style="bold" if i == 0 else ""))
     console.print(notes)
     console.print()
-    about = " ".join(filter(None, [table.caption, table.legend]))
+    about = paragraph(filter(None, [table.caption, table.legend]))
     console.print(Text(printable(about, sys.stdout), style="dim"))
     console.print()
 

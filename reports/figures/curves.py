@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures.drawing import DASHES, GREY, LINES, Drawing, blank, brief, fitted, text_width
+from reports.formats import paragraph
 from reports.language import tr
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def curves(analysis: Analysis, points: pd.DataFrame | None, width: float) -> Dra
     best = str(last["mean"].idxmax() if metric.higher_is_better else last["mean"].idxmin())
     caption = tr("Mean over seeds after each epoch; bands: ± one standard deviation, where there are several seeds.")
     if len(told) < len(drawn):
-        caption += " " + tr("Grey: {n} further settings.", n=len(drawn) - len(told))
+        caption = paragraph([caption, tr("Grey: {n} further settings.", n=len(drawn) - len(told))])
     return Drawing(
         "curves", tr("Had the settings finished learning?"),
         tr(

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.figures.drawing import COLOURS, GREY, MARKERS, Drawing, blank, brief, fitted
-from reports.formats import fixed, percent, quoted
+from reports.formats import clauses, few, fixed, listed, paragraph, percent, quoted
 from reports.language import tr
 from reports.sentences import partners
 from reports.tables.columns import several_partners
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
 
     from reports.analysis import Analysis
-    from reports.comparison import Contrast
+    from reports.comparison import Contrast, Verdict
 
 MOST = 40  # rows; a page has no room for more
 ROOM = 3.0  # inches from which differences are written beside their intervals
@@ -92,23 +94,23 @@ def _draw(axes: Axes, y: int, row: Contrast, analysis: Analysis, *, written: boo
 
 
 def _alt(known: list[Contrast], analysis: Analysis) -> str:
-    found = []
-    for verdict, template in (("better", tr("{names} better")), ("worse", tr("{names} worse"))):
-        rows = [row for row in known if row.verdict == verdict]
-        if rows:
-            named = [
-                f"{row.setting} ({analysis.plan.metric.difference(row.estimate.value, analysis.decimals)})"
-                for row in rows
-                if row.estimate
-            ]
-            found.append(template.format(names=", ".join(named)) if "{" in template else template)
-    open_ones = [row.setting for row in known if row.verdict in (None, "inconclusive", "equivalent")]
+    metric, found = analysis.plan.metric, []
+    templates: tuple[tuple[Verdict, Callable[..., str]], ...] = (
+        ("better", lambda names: tr("{names} better", names=names)),
+        ("worse", lambda names: tr("{names} worse", names=names)),
+    )
+    for verdict, say in templates:
+        named = [
+            f"{row.setting} ({metric.difference(row.estimate.value, analysis.decimals)})"
+            for row in known
+            if row.verdict == verdict and row.estimate is not None
+        ]
+        if named:
+            found.append(say(listed(named)))
+    open_ones = [f"'{row.setting}'" for row in known if row.verdict in (None, "inconclusive", "equivalent")]
     if open_ones:
-        found.append(
-            tr("not told apart: {names}", names=quoted(open_ones[:6]) if len(open_ones) <= 6 else f"{len(open_ones)}")
-        )
-    against = partners(analysis.comparison)
-    return tr("Beside {partner}: {found}.", partner=against, found="; ".join(found))
+        found.append(tr("not told apart: {names}", names=few(open_ones)))
+    return tr("Beside {partner}: {found}.", partner=partners(analysis.comparison), found=clauses(found))
 
 
 def _caption(analysis: Analysis, left_out: int) -> str:
@@ -135,4 +137,4 @@ def _caption(analysis: Analysis, left_out: int) -> str:
         parts.append(tr("Not drawn, as runs failed: {names}.", names=quoted(comparison.failed)))
     if left_out:
         parts.append(tr("{n} settings between the largest and the smallest differences are left out.", n=left_out))
-    return " ".join(parts)
+    return paragraph(parts)

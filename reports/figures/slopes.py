@@ -6,6 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, fitted, text_width
+from reports.formats import paragraph
 from reports.frame import tally
 from reports.language import tr
 
@@ -47,10 +48,12 @@ def slopes(analysis: Analysis, width: float) -> Drawing | None:
     left_out = len(known) - len(rows)
     caption = tr("Thin: one line a seed. Thick: the mean.")
     if left_out:
-        caption += " " + tr("The {n} settings with the largest differences of {all}.", n=len(rows), all=len(known))
+        caption = paragraph(
+            [caption, tr("The {n} settings with the largest differences of {all}.", n=len(rows), all=len(known))]
+        )
     return Drawing(
         "slopes", tr("Do all seeds agree?"),
-        tr("Seeds on which each setting is better than what it is compared with: {found}.", found=", ".join(agree)),
+        tr("Seeds on which each setting is better than what it is compared with: {found}.", found=tr(", ").join(agree)),
         caption, figure,
     )  # fmt: skip
 

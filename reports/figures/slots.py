@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from reports.figures.drawing import COLOURS, GREY, LINES, Drawing, blank, fitted, text_width
-from reports.formats import fixed, listed, probability
+from reports.formats import fixed, listed, paragraph, probability
 from reports.frame import tally
 from reports.language import tr
 
@@ -66,10 +66,10 @@ def interaction(slots: Slots, metric: Metric, width: float) -> Drawing | None:
         at_low=f"{names[0][low[0]]}, {names[1][low[1]]}", high=fixed(float(cells[high]), decimals), at_high=f"{names[0][high[0]]}, {names[1][high[1]]}",
     )  # fmt: skip
     if test is not None:
-        alt += " " + tr("Interaction: p = {p} after correction.", p=probability(test.p_adjusted))
+        alt = paragraph([alt, tr("Interaction: p = {p} after correction.", p=probability(test.p_adjusted))])
     caption = tr("{metric}: mean of the settings with both choices, whatever stands beside them.", metric=metric.header)
     if test is None:
-        caption += " " + tr("These settings do not determine the interaction.")
+        caption = paragraph([caption, tr("These settings do not determine the interaction.")])
     return Drawing(
         "interaction",
         tr("Does the effect of {one} depend on {other}?", one=pair[0], other=pair[1]),

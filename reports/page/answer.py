@@ -35,7 +35,7 @@ def _price(analysis: Analysis) -> Iterator[str]:
             yield tr(
                 "'{setting}' costs {costs} beside '{other}'.",
                 setting=best.setting,
-                costs=", ".join(costs),
+                costs=tr(", ").join(costs),
                 other=best.against,
             )
         return
@@ -72,4 +72,4 @@ def _beside(analysis: Analysis, setting: str, other: str) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{fixed(100 * share, 1, signed=True)} %"
+    return tr("{share} %", share=fixed(100 * share, 1, signed=True))

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from reports.formats import MISSING
+from reports.formats import MISSING, paragraph
 from reports.language import tr
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def grid(table: Table, *, latex: str, notes: Sequence[str]) -> dict[str, Any]:
     ]
     csv = table.frame.to_csv(index=False)
     return {
-        "key": table.key, "name": _name(table.key), "caption": table.caption, "legend": table.legend, "notes": notes,
+        "key": table.key, "name": _name(table.key), "caption": paragraph(filter(None, [table.caption, table.legend])), "notes": notes,
         "columns": columns, "n": n, "looks": looks, "groups": groups if any(group for group, _ in groups) else [],
         "head": next((i for i, column in enumerate(table.body) if column.kind == "words"), None),
         "latex": latex, "file": f"{table.key}.csv", "csv": f"data:text/csv;charset=utf-8,{quote(csv)}" if len(csv) < MOST_CSV else "",
