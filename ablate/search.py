@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ablate.errors import AblateError
 from ablate.study import Choice, RunState, Setting, Slot, Study
 from ablate.study import Search as Rule
+from blocks.catalogue import unknown
 
 MOST_REPEATS = 5  # proposals of known settings in a row, after which a new one is drawn at random
 FEWEST_FOR_IMPORTANCES = 10  # complete settings; fewer say nothing about several slots
@@ -301,3 +302,46 @@ def _frozen(study: Study, outcome: Outcome) -> FrozenTrial:
 
 def _categories(slot: Slot) -> CategoricalDistribution:
     return CategoricalDistribution([choice.label for choice in slot.choices])
+
+
+def foreign_rows(storage: str, name: str | None = None) -> tuple[str, list[dict[str, str]]]:
+    """Return the name of a study that others made with Optuna, and one row a trial.
+
+    Columns are the parameters, `value` (or `value_0`, ... of several objectives), `number`, `state` and user attributes.
+
+    Args:
+        storage: its URL, or the file of a journal.
+        name: which study; not needed where the storage holds one.
+
+    Raises:
+        AblateError: if it cannot be read, or holds no study of that name.
+    """
+    is_file = "://" not in storage
+    if is_file and not Path(storage).is_file():
+        raise AblateError(f"{storage} is no file: name an Optuna journal, or a storage as sqlite:///study.db")
+    try:
+        lock = JournalFileOpenLock(storage)
+        opened = JournalStorage(JournalFileBackend(storage, lock_obj=lock)) if is_file else storage
+        names = optuna.get_all_study_names(opened)
+        known = {one: optuna.load_study(study_name=one, storage=opened).trials for one in names}
+    except Exception as error:  # Optuna lets the errors of any database through
+        said = str(error).strip() or type(error).__name__
+        raise AblateError(f"{storage} cannot be read by Optuna: {said.splitlines()[0]}") from error
+    chosen = name if name is not None else next(iter(known)) if len(known) == 1 else None
+    if chosen is None or chosen not in known:
+        asked = (
+            unknown("Optuna study", name, known) if name else f"name one of its studies: {', '.join(known) or 'none'}"
+        )
+        raise AblateError(f"{storage}: {asked}")
+    return chosen, [_foreign(trial) for trial in known[chosen]]
+
+
+def _foreign(trial: FrozenTrial) -> dict[str, str]:
+    values = trial.values or []
+    names = ["value"] if len(values) < 2 else [f"value_{i}" for i in range(len(values))]
+    return (
+        {key: str(value) for key, value in trial.params.items()}
+        | {key: str(value) for key, value in trial.user_attrs.items()}
+        | {key: repr(value) for key, value in zip(names, values, strict=False)}
+        | {"number": str(trial.number), "state": trial.state.name}
+    )

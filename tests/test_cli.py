@@ -13,7 +13,7 @@ def invoke(tmp_path, monkeypatch):
 
 
 def test_the_commands_are_those_of_the_readme():
-    assert COMMANDS == ["blocks", "export", "plan", "report", "run", "status", "ui"]
+    assert COMMANDS == ["blocks", "export", "plan", "report", "run", "show", "status", "ui"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -25,56 +25,123 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--latex", metavar="DIR", type=FOLDER, help="Write every table as LaTeX, CSV and provenance in DIR.")
 @click.option("--figures", metavar="DIR", type=FOLDER, help="Write every figure as PDF, SVG and PNG in DIR.")
 @click.option(
-    "--style", type=click.Choice(["cvpr", "neurips", "ieee"]), default="cvpr", show_default=True,
+    "--style",
+    type=click.Choice(["cvpr", "neurips", "ieee"]),
+    default="cvpr",
+    show_default=True,
     help="The column widths that tables and figures are made for.",
 )
 @click.option("--html", metavar="FILE", type=FILE, help="Write the page here, not to runs/STUDY/report/index.html.")
 @click.option("--markdown", metavar="FILE", type=FILE, help="Write the table as Markdown here.")
 @click.option("--csv", metavar="FILE", type=FILE, help="Write the frame of all runs here.")
 @click.option(
-    "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True,
+    "--lang",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    show_default=True,
     help="Language of table, Markdown and page; LaTeX is English.",
 )
 @click.option(
-    "--correction", type=click.Choice(["holm", "dunnett"]), default="holm", show_default=True,
+    "--correction",
+    type=click.Choice(["holm", "dunnett"]),
+    default="holm",
+    show_default=True,
     help="How p-values are corrected for the number of comparisons.",
 )
 @click.option("--compare", metavar="STUDY STUDY", nargs=2, help="Compare two studies over the settings they share.")
-def report(
-    study: str | None, tracking: str | None, compare: tuple[str, str] | None, *, only_table: bool, **options: Any
-) -> None:
+@click.option(
+    "--from",
+    "source",
+    metavar="SOURCE",
+    help="Report on other results: a .csv, .tsv or .jsonl file, mlflow:EXPERIMENT, optuna:URL or optuna:JOURNAL.",
+)
+@click.option("--setting-columns", metavar="A,B", help="With --from: the columns that tell settings apart.")
+@click.option("--seed-column", metavar="NAME", help="With --from: the column of seeds; without it one run a setting.")
+@click.option("--metric", metavar="NAME", help="With --from: the column of scores.")
+@click.option("--lower-is-better", is_flag=True, help="With --from: the direction of the metric.")
+@click.option("--unit", default="", metavar="UNIT", help="With --from: %, dB, ...; 'fraction' is shown in percent.")
+@click.option(
+    "--reference", metavar="LABEL", help="With --from: what others are compared with; else the first setting."
+)
+@click.option("--state-column", metavar="NAME", help="With --from: how a run ended; else 'state' or 'status'.")
+@click.option("--practical", type=float, help="With --from: the smallest difference that matters.")
+@click.option("--question", default="", help="With --from: what the results are to answer.")
+@click.option("--study-name", metavar="NAME", help="With --from optuna: which study of the storage.")
+def report(study: str | None, tracking: str | None, **options: Any) -> None:
     """Compare the settings of STUDY from its records; nothing is trained.
+
+    Prints the table and writes a page to runs/STUDY/report/index.html.
 
     \b
     Example: ablate report attention --latex paper/tables
              ablate report --compare attention attention-deep
+             ablate report --from runs.csv --setting-columns method --seed-column seed --metric top1
     """  # fmt: skip
+    place, compare, source = place_of(tracking), options["compare"], options["source"]
+    if sum(given is not None for given in (study, compare, source)) != 1:
+        raise click.UsageError("name a study; or two of them after --compare; or results after --from")
+    if compare is not None:
+        _compare(place, compare, options)
+    elif source is not None:
+        _elsewhere(place, source, options)
+    else:
+        _study(place, name_of(str(study)), options)
+
+
+def _study(place: "Place", name: str, options: "Mapping[str, Any]") -> None:
     from ablate import reporting
 
-    place, how = place_of(tracking), {"correction": options["correction"]}
-    if compare is not None:
-        _compare(place, compare, options, how)
-        return
-    if study is None:
-        raise click.UsageError("name a study; or two of them after --compare")
-    name = name_of(study)
-    result = reporting.report(place, name, lang=options["lang"], **how)
+    lang, correction = options["lang"], options["correction"]
+    result = reporting.report(place, name, correction=correction, lang=lang)
     reporting.check_begun(result)
-    english = result if options["lang"] == "en" else reporting.report(place, name, **how)
-    contents = _contents(result, english, options)
-    _show(result)
-    _write(contents)
-    if not only_table:
-        page = options["html"] or place.folder_of(name) / "report" / "index.html"
-        _write({page: reporting.page(result, english, lang=options["lang"])})
+    english = result if lang == "en" else reporting.report(place, name, correction=correction)
+    page = options["html"] or place.folder_of(name) / "report" / "index.html"
+    _publish(result, english, options, page)
+    if not options["only_table"]:
         _log(place, name, page)
 
 
-def _compare(place: "Place", names: tuple[str, str], options: "Mapping[str, Any]", how: "Mapping[str, Any]") -> None:
+def _elsewhere(place: "Place", source: str, options: "Mapping[str, Any]") -> None:
+    from ablate import elsewhere
+    from reports.elsewhere import Columns, report_from
+    from reports.language import speaking
+
+    if options["metric"] is None or options["setting_columns"] is None:
+        raise click.UsageError("--from needs --setting-columns and --metric")
+    name, rows = elsewhere.rows_of(source, place, options["study_name"])
+    settings = [column.strip() for column in options["setting_columns"].split(",") if column.strip()]
+    columns = Columns(settings, options["metric"], options["seed_column"], options["state_column"])
+    results = []
+    for lang in dict.fromkeys((options["lang"], "en")):
+        with speaking(lang):
+            results.append(
+                report_from(
+                    rows, columns, where=source, name=name, question=options["question"], reference=options["reference"],
+                    higher_is_better=not options["lower_is_better"], unit=options["unit"], practical=options["practical"],
+                    correction=options["correction"],
+                )
+            )  # fmt: skip
+    _publish(results[0], results[-1], options, options["html"] or Path(f"{name}-report") / "index.html")
+
+
+def _publish(result: "Report", english: "Report", options: "Mapping[str, Any]", page: Path) -> None:
+    """Print the table, and write what was asked for and the page."""
+    from ablate import reporting
+
+    contents = _contents(result, english, options)
+    if not options["only_table"]:
+        contents[page] = reporting.page(result, english, lang=options["lang"])
+    _show(result)
+    _write(contents)
+
+
+def _compare(place: "Place", names: tuple[str, str], options: "Mapping[str, Any]") -> None:
     from ablate import reporting
     from ablate.cli import terminal
 
-    table = reporting.compared(place, [name_of(name) for name in names], lang=options["lang"], **how)
+    table = reporting.compared(
+        place, [name_of(name) for name in names], lang=options["lang"], correction=options["correction"]
+    )
     contents: dict[Path, str] = {}
     if options["csv"]:
         contents[options["csv"]] = table.frame.to_csv(index=False)
@@ -96,11 +163,10 @@ def _contents(result: "Report", english: "Report", options: "Mapping[str, Any]")
     if options["latex"]:
         from reports.latex import documents
 
-        made = documents(english, style=options["style"])
-        contents |= {options["latex"] / name: text for name, text in made.items()}
+        contents |= {options["latex"] / name: text for name, text in documents(english, style=options["style"]).items()}
     if options["figures"]:
-        made = reporting.figures(result, style=options["style"], lang=options["lang"])
-        contents |= {options["figures"] / name: content for name, content in made.items()}
+        drawn = reporting.figures(result, style=options["style"], lang=options["lang"])
+        contents |= {options["figures"] / name: content for name, content in drawn.items()}
     return contents
 
 

@@ -8,6 +8,7 @@ import click
 from ablate.cli.group import main
 from ablate.cli.options import STUDY, TRACKING, name_of, place_of, say
 
+
 @main.command()
 @STUDY
 @TRACKING
@@ -25,6 +26,43 @@ def export(study: str, tracking: str | None, optuna: Path) -> None:
 
     summary.export(place_of(tracking), name_of(study), optuna)
     say(f"wrote {optuna.as_posix()}")
+
+
+@main.command()
+@STUDY
+@click.argument("setting", metavar="SETTING")
+@TRACKING
+@click.option("--seed", type=int, help="Of the runs that are shown; else the first whose weights are kept.")
+@click.option("--images", default=6, show_default=True, type=click.IntRange(1, 40), help="How many test images.")
+@click.option(
+    "--layer", metavar="NAME", help="The module whose maps are shown; else the last that has one of some size."
+)
+@click.option("--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Where the PNG goes.")
+def show(
+    study: str,
+    setting: str,
+    tracking: str | None,
+    *,
+    seed: int | None,
+    images: int,
+    layer: str | None,
+    output: Path | None,
+) -> None:
+    """Draw what SETTING of STUDY looks at, beside the reference on the same images.
+
+    Activations, Grad-CAM and what the block does to its input, of the networks as they were trained. By default in
+    runs/STUDY/show/SETTING.png.
+
+    \b
+    Example: ablate show attention cbam
+    """
+    from ablate import reporting
+    from ablate import show as showing
+
+    place, name = place_of(tracking), name_of(study)
+    picture = showing.show(place, name, setting, seed=seed, n_images=images, layer=layer)
+    path = reporting.write(output or showing.default_path(place, name, setting), picture)
+    say(f"wrote {path.as_posix()}")
 
 
 @main.command()
