@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reports.plan import Plan
+
+# A Chinese font has no bold, and that is no news.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 # Width of a column of text in inches: CVPR and IEEE have two columns, NeurIPS one.
 WIDTHS = {"cvpr": 3.25, "neurips": 5.5, "ieee": 3.5}
@@ -169,7 +173,13 @@ def _to_path() -> TextToPath:
 
 @cache
 def _installed() -> tuple[str, ...]:
-    known = {font.name for font in font_manager.fontManager.ttflist}
+    manager = font_manager.fontManager
+    if not any(font.name in MORE_FONTS for font in manager.ttflist):
+        # What has been installed since matplotlib last looked.
+        for path in set(font_manager.findSystemFonts()) - {font.fname for font in manager.ttflist}:
+            with suppress(OSError, RuntimeError, ValueError):
+                manager.addfont(path)
+    known = {font.name for font in manager.ttflist}
     return tuple(name for name in MORE_FONTS if name in known)
 
 
