@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +30,9 @@ SCORED_ON = (  # as `ablate.data.described` says it
 )
 
 
-def report(place: Place, name: str, *, correction: Literal["holm", "dunnett"] = "holm", lang: str = "en") -> "Report":
+def report(
+    place: Place, name: str, *, correction: Literal["holm", "dunnett"] = "holm", lang: str = "en", whole: bool = False
+) -> "Report":
     """Read the runs of a study and compare its settings.
 
     Args:
@@ -37,15 +40,16 @@ def report(place: Place, name: str, *, correction: Literal["holm", "dunnett"] = 
         name: of the study.
         correction: how p-values are corrected for the number of comparisons.
         lang: the language of its words.
+        whole: whether learning curves, errors and provenance are asked for, which tables do not show.
 
     Raises:
         StoreError: if there is no such study, naming the nearest.
     """
     with speaking(lang):
-        return _report(open_records(place, name), correction)
+        return _report(open_records(place, name), correction, whole=whole)
 
 
-def _report(records: "Records", correction: Literal["holm", "dunnett"]) -> "Report":
+def _report(records: "Records", correction: Literal["holm", "dunnett"], *, whole: bool) -> "Report":
     from reports.factors import Factor  # noqa: PLC0415  # pandas and scipy take a second
     from reports.report import report_on  # noqa: PLC0415  # as above
 
@@ -60,13 +64,35 @@ def _report(records: "Records", correction: Literal["holm", "dunnett"]) -> "Repo
         )
         for one in planned["factors"]
     ]  # fmt: skip
+    more = _more(records, planned, frame) if whole else {}
     if planned["search"]:
         found, searched, importances = _searched(records)
         held_out = tr("Scored on the held-out part, by which the search chose.")
         varied = (planned["selected"], searched, plan.scored_on if planned["select"] == "test" else held_out)
-        return report_on(frame, plan, factors=factors, varied=varied, found=found, importances=importances)
+        return report_on(frame, plan, factors=factors, varied=varied, found=found, importances=importances, **more)
     several = planned["design"] in ("factorial", "list") and len(_varied(planned)) > 1
-    return report_on(frame, plan, factors=factors if several or planned["design"] == "fractional" else ())
+    averaged = several or planned["design"] == "fractional"
+    return report_on(frame, plan, factors=factors if averaged else (), **more)
+
+
+def _more(records: "Records", planned: Mapping[str, Any], frame: "pd.DataFrame") -> dict[str, Any]:
+    """Return what a page shows beside the tables."""
+    from reports.report import Provenance  # noqa: PLC0415  # pandas and scipy take a second
+
+    known = records.provenance(frame)
+    errors = records.errors()
+    # `ablate:attention.yml` comes with the package; of another file only its name is told, not where it lay.
+    path = records.study().path
+    given = path.removeprefix("ablate:").removesuffix(".yml") if path.startswith("ablate:") else Path(path).name
+    trials = planned["trials"]
+    return {
+        "curves": records.curves(frame),
+        "errors": {(label, seed): errors[identity] for label, seed, identity in trials if identity in errors},
+        "provenance": Provenance(
+            known["study_file"], known["study_hash"], tuple(known["commits"]), known["uncommitted"], known["versions"],
+            tuple(known["hardware"]), (f"ablate run {given}", f"ablate report {planned['study']}"),
+        ),
+    }  # fmt: skip
 
 
 def _plan(planned: Mapping[str, Any], notes: list[str], correction: Literal["holm", "dunnett"]) -> "Plan":
@@ -269,7 +295,7 @@ def page(result: "Report", english: "Report", *, lang: str = "en") -> str:
     from reports import figures, latex, page  # noqa: PLC0415  # matplotlib takes a second
 
     with speaking(lang):
-        drawn = figures.figures(result)
+        drawn = figures.figures(result, titled=False)
     sources = {table.key: latex.render(table) for table in english.tables}
     return page.page(result, drawn, latex=sources, lang=lang)
 
@@ -314,7 +340,8 @@ def write(path: Path, content: str | bytes) -> Path:
         beside.write_bytes(data)
         return beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise StoreError(f"{path.as_posix()} cannot be written: {error.strerror or error}") from error
 
 

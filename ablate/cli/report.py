@@ -92,9 +92,10 @@ def _study(place: "Place", name: str, options: "Mapping[str, Any]") -> None:
     from ablate import reporting
 
     lang, correction = options["lang"], options["correction"]
-    result = reporting.report(place, name, correction=correction, lang=lang)
+    whole = not options["only_table"] or bool(options["latex"] or options["figures"])
+    result = reporting.report(place, name, correction=correction, lang=lang, whole=whole)
     reporting.check_begun(result)
-    english = result if lang == "en" else reporting.report(place, name, correction=correction)
+    english = result if lang == "en" else reporting.report(place, name, correction=correction, whole=whole)
     page = options["html"] or place.folder_of(name) / "report" / "index.html"
     _publish(result, english, options, page)
     if not options["only_table"]:

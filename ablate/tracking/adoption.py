@@ -5,11 +5,12 @@ from math import nan
 from typing import Any
 
 import sqlalchemy
-from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlParam, SqlRun, SqlTag
 from sqlalchemy import select
 
 from ablate.spool import Entry
 from ablate.tracking.ledger import Ledger
+from ablate.tracking.rows import head_of
+from ablate.tracking.schema import METRICS, PARAMS, RUNS, TAGS
 from ablate.tracking.store import files_of
 
 CHUNK = 100  # runs in memory
@@ -23,12 +24,12 @@ def adopt(ledger: Ledger, other: Ledger) -> int:
     """
     number = ledger.open()
     if ledger.parent is None and other.parent is not None:
-        info, tags = other.parent.info, other.parent.data.tags
-        parent = ledger.client.create_run(number, info.start_time, tags, ledger.name)
-        for name, path in files_of(other.place, info.artifact_uri or "").items():
-            ledger.put(parent, name, path)
-        ledger.client.set_terminated(parent.info.run_id, info.status, info.end_time)
-        ledger.parent = parent
+        theirs = other.parent
+        ours = head_of(ledger.client.create_run(number, theirs.started, theirs.tags, ledger.name))
+        for name, path in files_of(other.place, theirs.address).items():
+            ledger.put(ours, name, path)
+        ledger.client.set_terminated(ours.run_id, theirs.status, theirs.ended)
+        ledger.parent = ours
     known = ledger.rows.attempts(number)
     n_written = 0
     for entry in _ended(other):
@@ -44,18 +45,18 @@ def _ended(ledger: Ledger) -> Iterator[Entry]:
     if engine is None or experiment is None:
         return
     query: Any = (
-        select(SqlRun.run_uuid, SqlRun.name, SqlRun.status, SqlRun.start_time, SqlRun.end_time, SqlRun.artifact_uri)
-        .join(SqlTag, SqlTag.run_uuid == SqlRun.run_uuid)
-        .where(SqlTag.key == "ablate.kind", SqlTag.value == "trial")
-        .where(SqlRun.experiment_id == int(experiment.experiment_id))
-        .where(SqlRun.lifecycle_stage == "active", SqlRun.status.not_in(["RUNNING", "SCHEDULED"]))
-        .order_by(SqlRun.start_time, SqlRun.run_uuid)
+        select(RUNS.c.run_uuid, RUNS.c.name, RUNS.c.status, RUNS.c.start_time, RUNS.c.end_time, RUNS.c.artifact_uri)
+        .join(TAGS, TAGS.c.run_uuid == RUNS.c.run_uuid)
+        .where(TAGS.c.key == "ablate.kind", TAGS.c.value == "trial")
+        .where(RUNS.c.experiment_id == int(experiment.number))
+        .where(RUNS.c.lifecycle_stage == "active", RUNS.c.status.not_in(["RUNNING", "SCHEDULED"]))
+        .order_by(RUNS.c.start_time, RUNS.c.run_uuid)
     )
     with engine.connect() as connection:
         runs = connection.execute(query).all()
         for first in range(0, len(runs), CHUNK):
             chunk = {run.run_uuid: run for run in runs[first : first + CHUNK]}
-            tags, params = (_pairs(connection, table, chunk) for table in (SqlTag, SqlParam))
+            tags, params = (_pairs(connection, table, chunk) for table in (TAGS, PARAMS))
             points = _points(connection, chunk)
             for run_id, run in chunk.items():
                 own = {"ablate.attempt": run_id} | tags[run_id]  # the first ablate named no attempts
@@ -68,7 +69,7 @@ def _ended(ledger: Ledger) -> Iterator[Entry]:
 
 def _pairs(connection: sqlalchemy.Connection, table: Any, ids: Collection[str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {run_id: {} for run_id in ids}
-    query = select(table.run_uuid, table.key, table.value).where(table.run_uuid.in_(list(ids)))
+    query = select(table.c.run_uuid, table.c.key, table.c.value).where(table.c.run_uuid.in_(list(ids)))
     for run_id, key, value in connection.execute(query):
         found[run_id][key] = value
     return found
@@ -77,8 +78,8 @@ def _pairs(connection: sqlalchemy.Connection, table: Any, ids: Collection[str]) 
 def _points(connection: sqlalchemy.Connection, ids: Collection[str]) -> dict[str, list[tuple[str, float, int, int]]]:
     found: dict[str, list[tuple[str, float, int, int]]] = {run_id: [] for run_id in ids}
     query: Any = select(
-        SqlMetric.run_uuid, SqlMetric.key, SqlMetric.value, SqlMetric.is_nan, SqlMetric.timestamp, SqlMetric.step
+        METRICS.c.run_uuid, METRICS.c.key, METRICS.c.value, METRICS.c.is_nan, METRICS.c.timestamp, METRICS.c.step
     )
-    for run_id, key, value, is_nan, time, epoch in connection.execute(query.where(SqlMetric.run_uuid.in_(list(ids)))):
+    for run_id, key, value, is_nan, time, epoch in connection.execute(query.where(METRICS.c.run_uuid.in_(list(ids)))):
         found[run_id].append((key, nan if is_nan else value, time, epoch))
     return found

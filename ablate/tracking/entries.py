@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -11,10 +11,15 @@ from typing import Any
 from ablate.design import Plan
 from ablate.spool import Entry
 from ablate.study import FELL_BEHIND, Run, RunState, Setting, Slot, Study, Trial
+from ablate.tracking import descriptions
 from ablate.tracking.rows import HELD_OUT, PARTS, TORCH, Row
 
 STATUSES = {RunState.COMPLETE: "FINISHED", RunState.FAILED: "FAILED", RunState.RUNNING: "RUNNING"}
 LIBRARIES = ("numpy", "optuna", "mlflow", "pandas", "scipy", "statsmodels", "joblib")
+CIRCUMSTANCES = (
+    "version.torch", "version.ablate", "version.python", "version.others", "ablate.system", "ablate.hardware",
+    "mlflow.source.git.commit", "ablate.uncommitted",
+)  # fmt: skip
 LONGEST_TAG = 8000  # characters, MLflow's limit
 
 
@@ -47,14 +52,22 @@ def entry_of(run: Run, study: Study, circumstances: Mapping[str, str]) -> Entry:
     if run.error:
         tags["ablate.error"] = run.error.strip().splitlines()[-1][:500]
     if run.notes:
-        tags["mlflow.note.content"] = "\n".join(run.notes)[:LONGEST_TAG]
+        tags["ablate.notes"] = "\n".join(run.notes)[:LONGEST_TAG]
+    tags["mlflow.note.content"] = descriptions.of_run(run, study)
     files = {"weights.pt": run.weights, "traceback.txt": run.error.encode() or None}
     return Entry(
         attempt=run.attempt, name=f"{trial.setting.label} seed {trial.seed}"[:250],
         status=STATUSES.get(run.state, "KILLED"), started=started, ended=ended, tags=tags,
-        params=params_of(study, trial.setting) | {"seed": str(trial.seed)}, points=tuple(points),
+        params=_params(study, trial), points=tuple(points),
         files={name: content for name, content in files.items() if content is not None},
     )  # fmt: skip
+
+
+def _params(study: Study, trial: Trial) -> dict[str, str]:
+    """Return what MLflow shows of a trial, what tells it from others first; a slot may have one of these names."""
+    chosen, seed = params_of(study, trial.setting), {"seed": str(trial.seed)}
+    slots = {slot: chosen[slot] for slot, _ in trial.setting.choices}
+    return {"setting": trial.setting.label} | slots | seed | chosen | seed
 
 
 def params_of(study: Study, setting: Setting) -> dict[str, str]:
@@ -168,6 +181,25 @@ def circumstances(hardware: str) -> dict[str, str]:
         found["mlflow.source.git.commit"] = commit
         found["ablate.uncommitted"] = str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower()
     return found
+
+
+def stood_on(tags: Mapping[str, Collection[str]]) -> dict[str, Any]:
+    """Return what runs stand on, given what their tags say: the reverse of `circumstances`, for several runs."""
+    versions: dict[str, set[str]] = {}
+    for key, values in tags.items():
+        name = key.removeprefix("version.")
+        if name == "others":
+            for library, _, number in (one.partition(" ") for value in values for one in value.split(", ")):
+                versions.setdefault(library, set()).add(number)
+        elif name != key:
+            versions.setdefault(name, set()).update(values)
+    return {
+        "commits": sorted(tags.get("mlflow.source.git.commit", ())),
+        "uncommitted": "true" in tags.get("ablate.uncommitted", ()),
+        "versions": {name: sorted(versions[name]) for name in sorted(versions)},
+        "hardware": sorted(tags.get("ablate.hardware", ())),
+        "systems": sorted(tags.get("ablate.system", ())),
+    }
 
 
 def _git(*arguments: str) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ablate.study import RunState
-from ablate.tracking.rows import Row
+from ablate.tracking.rows import Histories, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,3 +49,15 @@ def frame_of(planned: Mapping[str, Any], rows: Iterable[Row], *, selection: bool
     for name in (*names, *COSTS):
         frame[name] = frame[name].astype("float64")
     return frame
+
+
+def curves_of(frame: "pd.DataFrame", histories: Histories) -> "pd.DataFrame":
+    """Return the points of runs, in the order of the frame's rows and of the epochs."""
+    import pandas as pd  # noqa: PLC0415  # as above
+
+    rows = zip(frame["run_id"], frame["setting"], frame["seed"], strict=True)
+    points = [
+        (setting, seed, epoch, value) for run_id, setting, seed in rows for epoch, value in histories.get(run_id, ())
+    ]
+    curves = pd.DataFrame(points, columns=["setting", "seed", "epoch", "value"])
+    return curves.astype({"setting": frame["setting"].dtype, "seed": "int64", "epoch": "int64", "value": "float64"})

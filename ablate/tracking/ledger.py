@@ -3,16 +3,18 @@
 import hashlib
 import re
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-from mlflow.entities import Experiment, Metric, Param, RunTag
-from mlflow.entities import Run as Record
+from typing import TYPE_CHECKING
 
 from ablate.errors import StoreError
 from ablate.place import Place
 from ablate.spool import Entry, write_whole
-from ablate.tracking.rows import Interface, Tables
-from ablate.tracking.store import Store, folder_of, said, speaking
+from ablate.tracking.rows import Experiment, Head, head_of
+from ablate.tracking.store import Store, files_of, folder_of, said, speaking
+
+if TYPE_CHECKING:
+    import mlflow
 
 FORMAT = 1  # of what is written of a run; a store that says a higher one is refused
 BATCH = 900  # points a call; with the params, at most 1,000 values
@@ -34,26 +36,30 @@ class Ledger:
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
         self.name = name
-        self.client = store.client
-        self.rows = Tables(store.engine) if store.engine is not None else Interface(store.client)
+        self.rows = store.rows
         self._logged: dict[str, dict[str, int]] = {}  # by open run and metric, the last epoch that is written
         with said(self.place):
-            self.experiment: Experiment | None = self.client.get_experiment_by_name(name)
+            self.experiment = self.rows.experiment(name)
             self._check()
-            self.parent = self._find_parent()
+            self.parent = self.rows.parent(self.experiment.number) if self.experiment else None
 
     @property
     def place(self) -> Place:
         """Where the store is."""
         return self.store.place
 
+    @property
+    def client(self) -> "mlflow.MlflowClient":
+        """MLflow's own, for what is written."""
+        return self.store.client
+
     def _check(self) -> None:
         if self.experiment is None:
             return
-        if self.experiment.lifecycle_stage == "deleted":
+        if self.experiment.stage == "deleted":
             raise StoreError(
                 f"the experiment {self.name!r} has been deleted in MLflow: restore it (mlflow experiments restore "
-                f"--experiment-id {self.experiment.experiment_id}), or give the study another name"
+                f"--experiment-id {self.experiment.number}), or give the study another name"
             )
         found = self.experiment.tags.get("ablate.format", str(FORMAT))
         if not found.isdecimal() or int(found) > FORMAT:
@@ -61,14 +67,6 @@ class Ledger:
                 f"study {self.name!r} in {self.place.address} was written by a newer ablate (format {found}; this one "
                 f"knows up to {FORMAT}): install the newer one, or give the study another name"
             )
-
-    def _find_parent(self) -> Record | None:
-        if self.experiment is None:
-            return None
-        found = self.client.search_runs(
-            [self.experiment.experiment_id], "tags.`ablate.kind` = 'study'", max_results=1, order_by=["start_time ASC"]
-        )
-        return found[0] if found else None
 
     def open(self) -> str:
         """Return the number of the experiment; it is made where there is none.
@@ -86,10 +84,17 @@ class Ledger:
             # MLflow's UI shows experiments that do not say so as those of a chat bot.
             tags = {"mlflow.experimentKind": "custom_model_development", "ablate.format": str(FORMAT)}
             number = self.client.create_experiment(self.name, artifact_location=location, tags=tags)
-            self.experiment = self.client.get_experiment(number)
-        return str(self.experiment.experiment_id)
+            self.experiment = Experiment(str(number), "active", tags)
+        return self.experiment.number
 
-    def begun(self) -> Record:
+    def note(self, key: str, value: str) -> None:
+        """Write a tag of the experiment, unless it says so already."""
+        number = self.open()
+        if self.experiment is not None and self.experiment.tags.get(key) != value:
+            self.client.set_experiment_tag(number, key, value)
+            self.experiment.tags[key] = value
+
+    def begun(self) -> Head:
         """Return the parent run.
 
         Raises:
@@ -112,13 +117,13 @@ class Ledger:
         found = [] if first else self.rows.of_attempt(self.open(), entry.attempt)
         if any(row.status in ("FINISHED", entry.status) for row in found):
             return
-        record = self.client.get_run(found[0].run_id) if found else self._create(entry)
-        run_id = record.info.run_id
+        head = head_of(self.client.get_run(found[0].run_id)) if found else self._create(entry)
+        run_id = head.run_id
         if found:  # what only the end knows
-            self.client.log_batch(run_id, tags=[RunTag(k, v) for k, v in entry.tags.items()])
+            self.tag(run_id, entry.tags)
         self._log(run_id, entry)
         for name, content in entry.files.items():
-            self.put(record, name, content)
+            self.put(head, name, content)
         self.client.set_terminated(run_id, entry.status, entry.ended)
         self._logged.pop(run_id, None)
 
@@ -128,14 +133,22 @@ class Ledger:
         found = self.rows.of_attempt(self.open(), entry.attempt)
         if any(row.status != "RUNNING" for row in found):
             return
-        self._log(found[0].run_id if found else self._create(entry).info.run_id, entry)
+        self._log(found[0].run_id if found else self._create(entry).run_id, entry)
 
-    def _create(self, entry: Entry) -> Record:
-        hangs = {} if self.parent is None else {"mlflow.parentRunId": self.parent.info.run_id}
-        return self.client.create_run(self.open(), entry.started, {**entry.tags, **hangs}, entry.name)
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Write tags of a run in one call."""
+        from mlflow.entities import RunTag  # noqa: PLC0415  # MLflow takes 2 s to import; who only reads does without
+
+        self.client.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+
+    def _create(self, entry: Entry) -> Head:
+        hangs = {} if self.parent is None else {"mlflow.parentRunId": self.parent.run_id}
+        return head_of(self.client.create_run(self.open(), entry.started, {**entry.tags, **hangs}, entry.name))
 
     def _log(self, run_id: str, entry: Entry) -> None:
         """Write params, and the points that are not written yet."""
+        from mlflow.entities import Metric, Param  # noqa: PLC0415  # as in `tag`
+
         logged = self._logged.get(run_id, {})
         params = [] if logged else [Param(k, v) for k, v in entry.params.items()]
         metrics = [Metric(*point) for point in entry.points if point[3] > logged.get(point[0], -1)]
@@ -147,10 +160,10 @@ class Ledger:
 
     # -- files ---------------------------------------------------------------------------------------------------
 
-    def put(self, record: Record, name: str, content: bytes | Path) -> None:
+    def put(self, run: Head, name: str, content: bytes | Path) -> None:
         """Keep a file with a run."""
         if not self.place.by_server:
-            path = folder_of(self.place, record.info.artifact_uri or "") / name
+            path = folder_of(self.place, run.address) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, content)
             return
@@ -158,14 +171,49 @@ class Ledger:
             path = Path(folder) / Path(name).name
             write_whole(path, content)
             inside = Path(name).parent.as_posix()
-            self.client.log_artifact(record.info.run_id, str(path), None if inside == "." else inside)
+            self.client.log_artifact(run.run_id, str(path), None if inside == "." else inside)
 
-    def get(self, record: Record, name: str) -> str:
+    def has(self, run: Head, name: str) -> bool:
+        """Tell whether a file is kept with a run."""
+        if not self.place.by_server:
+            return (folder_of(self.place, run.address) / name).is_file()
+        return name in self._listed(run, Path(name).parent.as_posix())
+
+    def get(self, run: Head, name: str) -> str:
         """Return the text of a file that is kept with a run."""
         if self.place.by_server:
             with tempfile.TemporaryDirectory() as folder:
-                return Path(self.client.download_artifacts(record.info.run_id, name, folder)).read_text("utf-8")
-        path = folder_of(self.place, record.info.artifact_uri or "") / name
+                return Path(self.client.download_artifacts(run.run_id, name, folder)).read_text("utf-8")
+        path = folder_of(self.place, run.address) / name
         if not path.is_file():
             raise StoreError(f"study {self.name!r}: {path} is missing; `ablate run` writes it again")
         return path.read_text(encoding="utf-8")
+
+    def replace(self, run: Head, folder: str, files: Mapping[str, bytes]) -> None:
+        """Keep these files in a folder of a run, and no others.
+
+        Raises:
+            StoreError: if the store is read-only.
+        """
+        self.open()
+        for name, content in files.items():
+            self.put(run, f"{folder}/{name}", content)
+        left = {f"{folder}/{name}" for name in files}
+        if not self.place.by_server:
+            for name, path in files_of(self.place, run.address).items():
+                if name.startswith(f"{folder}/") and name not in left:
+                    path.unlink()
+            return
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: PLC0415  # as in `tag`
+
+        repository = get_artifact_repository(run.address, tracking_uri=self.place.address)
+        for name in self._listed(run, folder):
+            if name not in left:
+                repository.delete_artifacts(name)  # type: ignore[no-untyped-call]
+
+    def _listed(self, run: Head, folder: str) -> Iterator[str]:
+        for entry in self.client.list_artifacts(run.run_id, folder):
+            if entry.is_dir:
+                yield from self._listed(run, entry.path)
+            else:
+                yield entry.path

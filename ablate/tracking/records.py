@@ -1,5 +1,6 @@
 """The record of one study: written by one process, read by any."""
 
+import hashlib
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -8,8 +9,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow.entities import RunTag
-
 from ablate.config import parse_study
 from ablate.design import Plan
 from ablate.errors import StoreError
@@ -17,15 +16,16 @@ from ablate.job import Examination
 from ablate.place import Place
 from ablate.spool import Entry
 from ablate.study import Cost, Run, RunState, Study, Trial
-from ablate.tracking import entries
+from ablate.tracking import descriptions, entries, views
 from ablate.tracking.adoption import adopt
-from ablate.tracking.frame import COSTS, frame_of
+from ablate.tracking.frame import COSTS, curves_of, frame_of
 from ablate.tracking.ledger import FORMAT, Ledger
-from ablate.tracking.rows import HELD_OUT, NETWORK, Row, Wanted
+from ablate.tracking.rows import HELD_OUT, NETWORK, Row, Wanted, head_of
 from ablate.tracking.store import Store, said, settle, speaking
 from blocks.catalogue import unknown
 
 if TYPE_CHECKING:
+    import mlflow
     import pandas as pd
 
 # What an older ablate did not note.
@@ -77,16 +77,19 @@ class Records:
         self.place = place
         self.name = name
         self._ledger = Ledger(Store(place), name)
-        self._client = self._ledger.client
         self._rows = self._ledger.rows
         self._circumstances: dict[str, str] | None = None
+
+    @property
+    def _client(self) -> "mlflow.MlflowClient":
+        return self._ledger.client
 
     # -- the study -----------------------------------------------------------------------------------------------
 
     def check_path(self, study: Study) -> None:
         """Refuse a study whose name another file has taken."""
         parent = self._ledger.parent
-        taken = parent.data.tags.get("ablate.path") if parent else None
+        taken = parent.tags.get("ablate.path") if parent else None
         if taken is not None and taken != study.path:
             raise StoreError(
                 f"a study called {study.name!r} has been run from {taken}; this one is {study.path}: "
@@ -105,18 +108,17 @@ class Records:
         """
         number = self._ledger.open()
         self._circumstances = entries.circumstances(hardware)
-        self._client.set_experiment_tag(number, "ablate.format", str(FORMAT))
+        self._ledger.note("ablate.format", str(FORMAT))
         tags = {
-            "ablate.kind": "study", "ablate.path": study.path, "mlflow.note.content": f"{study.question}\n\n{study.notes}".strip(),
-            **self._circumstances, **dict(study.tags),
+            "ablate.kind": "study", "ablate.path": study.path, **self._circumstances, **dict(study.tags),
         }  # fmt: skip
         parent = self._ledger.parent
-        was_finished = parent is not None and parent.info.status == "FINISHED"
+        was_finished = parent is not None and parent.status == "FINISHED"
         if parent is None:
-            parent = self._ledger.parent = self._client.create_run(number, run_name=study.name, tags=tags)
+            parent = self._ledger.parent = head_of(self._client.create_run(number, run_name=study.name, tags=tags))
         else:
-            self._client.log_batch(parent.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
-            self._client.update_run(parent.info.run_id, status="RUNNING")
+            self._ledger.tag(parent.run_id, tags)
+            self._client.update_run(parent.run_id, status="RUNNING")
         self._ledger.put(parent, f"{study.name}.yml", study.text.encode())
         interrupted = self._close_orphans(study.metric.name)
         return {} if was_finished else interrupted
@@ -149,13 +151,50 @@ class Records:
     ) -> None:
         """Note what is planned, in place of what was; what a search tries in `selection`, on which data in `split`."""
         content = entries.planned(study, plan, trials, selection, split)
-        self._ledger.put(self._ledger.begun(), "plan.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
+        parent = self._ledger.begun()
+        self._ledger.put(parent, "plan.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
+        n_trials = len(content["trials"]) + len(content["selection"])
+        note = descriptions.of_study(study, plan, n_trials=n_trials, split=split)
+        self._client.set_tag(parent.run_id, "mlflow.note.content", note, synchronous=True)
+        self._ledger.note(views.TAG, views.view_of(content))
+
+    @speaking
+    def put_report(self, files: Mapping[str, bytes]) -> None:
+        """Keep a report with the study's own run, in place of an earlier one; MLflow shows its index.html inline.
+
+        Args:
+            files: their contents by name.
+
+        Raises:
+            StoreError: if the store cannot be written.
+        """
+        self._ledger.replace(self._ledger.begun(), "report", files)
+
+    @speaking
+    def addresses(self) -> dict[str, str]:
+        """Return the addresses of the study's pages below that of MLflow: runs, study, compare and report.
+
+        What there is not is left out: no report was kept, or fewer than two settings can be compared.
+        """
+        parent, planned = self._ledger.begun(), self.plan()
+        counting = self._counting(
+            {identity for *_, identity in planned["trials"]}, share=planned["share"], metrics=False
+        )
+        first: dict[str, str] = {}
+        for label, _, identity in planned["trials"]:
+            if identity in counting:
+                first.setdefault(label, counting[identity].run_id)
+        noted = self._ledger.experiment.tags if self._ledger.experiment else {}
+        return views.addresses(
+            parent.experiment, parent.run_id, compared=list(first.values())[: views.MOST_COMPARED],
+            has_view=views.TAG in noted, has_report=self._ledger.has(parent, "report/index.html"),
+        )  # fmt: skip
 
     @speaking
     def end(self, *, failed: bool = False, killed: bool = False) -> None:
         """Close the parent run."""
         status = "KILLED" if killed else "FAILED" if failed else "FINISHED"
-        self._client.set_terminated(self._ledger.begun().info.run_id, status)
+        self._client.set_terminated(self._ledger.begun().run_id, status)
         if self.place.uri is None:
             settle(self.place)
 
@@ -175,7 +214,7 @@ class Records:
         parent = self._ledger.begun()
         text = self._ledger.get(parent, f"{self.name}.yml")
         study = parse_study(text, path=Path(f"{self.name}.yml"), own_training=True)
-        return replace(study, path=parent.data.tags["ablate.path"])
+        return replace(study, path=parent.tags["ablate.path"])
 
     # -- writing runs --------------------------------------------------------------------------------------------
 
@@ -288,7 +327,7 @@ class Records:
         labels = {identity: label for label, _, identity in planned["trials"]}
         known: dict[str, dict[str, Any]] = {}
         lacking: dict[str, str] = {}
-        for identity, row in self._counting(labels, share=planned["share"]).items():
+        for identity, row in self._counting(labels, share=planned["share"], metrics=False).items():
             if NETWORK in row.tags:
                 known[labels[identity]] = json.loads(row.tags[NETWORK])
             else:
@@ -322,11 +361,40 @@ class Records:
         planned = self.plan()
         wanted = {identity for _, _, identity in planned["selection" if selection else "trials"]}
         known = {identity for _, _, identity in (*planned["trials"], *planned["selection"])}
-        own = self._own(metrics=False)
-        n_stale = sum(not (row.identity in known and row.is_ours) for row in own)
-        counting = self._counting(wanted, share=planned["share"])
-        others = self._own(lambda row: row.identity in wanted and row.is_ours and row.state is not RunState.COMPLETE)
-        return frame_of(planned, [*counting.values(), *others], selection=selection), n_stale
+        own = self._number()
+        rows = self._rows.trials(
+            self._searched(share=planned["share"]),
+            lambda row: row.experiment == own or (row.identity in wanted and row.counts), metrics=False,
+        )  # fmt: skip
+        n_stale = sum(row.experiment == own and not (row.identity in known and row.is_ours) for row in rows)
+        ours = [row for row in rows if row.identity in wanted and row.is_ours]
+        counting = self._first([row for row in ours if row.counts]).values()
+        shown = [*counting, *(row for row in ours if row.state is not RunState.COMPLETE)]
+        self._rows.measure(shown)
+        return frame_of(planned, shown, selection=selection), n_stale
+
+    @speaking
+    def curves(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the study's metric after each epoch of the complete runs of a frame: setting, seed, epoch, value."""
+        run_ids = frame.loc[frame["state"] == RunState.COMPLETE.value, "run_id"]
+        return curves_of(frame, self._rows.histories(run_ids.tolist(), self.plan()["metric"]["name"]))
+
+    @speaking
+    def provenance(self, frame: "pd.DataFrame") -> dict[str, Any]:
+        """Return what the complete runs of a frame stand on; where they differ, all that there is.
+
+        The study's file is that of the last call, and the host's name is left out.
+        """
+        complete = frame[frame["state"] == RunState.COMPLETE.value]
+        found = entries.stood_on(self._rows.values(complete["run_id"].tolist(), entries.CIRCUMSTANCES))
+        parent = self._ledger.begun()
+        text = self._ledger.get(parent, f"{self.name}.yml")
+        run_ids: dict[str, dict[int, str]] = {}
+        for label, seed, run_id in zip(complete["setting"], complete["seed"], complete["run_id"], strict=True):
+            run_ids.setdefault(label, {})[int(seed)] = run_id
+        return {
+            "path": parent.tags["ablate.path"], "study_file": text, "study_hash": hashlib.sha256(text.encode()).hexdigest(), **found, "run_ids": run_ids,
+        }  # fmt: skip
 
     @speaking
     def stale(self, study: Study, trials: Iterable[Trial]) -> list[Stale]:
@@ -353,18 +421,31 @@ class Records:
         number = self._number()
         return [] if number is None else self._rows.trials([number], wanted, metrics=metrics, params=params)
 
-    def _counting(self, identities: Collection[str], *, share: bool) -> dict[str, Row]:
+    def _counting(self, identities: Collection[str], *, share: bool, metrics: bool = True) -> dict[str, Row]:
         """Return for each trial the run that counts: a complete one, of this study where there is one, the first."""
         wanted = set(identities)
+        return self._first(
+            self._rows.trials(
+                self._searched(share=share), lambda row: row.identity in wanted and row.counts, metrics=metrics
+            )
+        )
+
+    def _first(self, rows: Iterable[Row]) -> dict[str, Row]:
+        """Return for each trial its first run, of this study where there is one, given the earliest first."""
         own = self._number()
-        experiments = self._ledger.store.experiments() if share else {own: ""} if own else {}
-        rows = self._rows.trials(list(experiments), lambda row: row.identity in wanted and row.counts)
-        rows.sort(key=lambda row: row.experiment != own)
-        return {row.identity: row for row in reversed(rows)}
+        found: dict[str, Row] = {}
+        for row in sorted(rows, key=lambda row: row.experiment != own):
+            found.setdefault(row.identity, row)
+        return found
+
+    def _searched(self, *, share: bool) -> list[str]:
+        """Return the numbers of the experiments whose runs may count."""
+        own = self._number()
+        return list(self._ledger.store.experiments()) if share else [own] if own else []
 
     def _number(self) -> str | None:
         experiment = self._ledger.experiment
-        return None if experiment is None else str(experiment.experiment_id)
+        return None if experiment is None else experiment.number
 
 
 def studies(place: Place) -> list[str]:

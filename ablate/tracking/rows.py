@@ -3,17 +3,18 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mlflow
 import sqlalchemy
-from mlflow.entities import Run as Record
-from mlflow.entities import ViewType
-from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
 from sqlalchemy import select
 
 from ablate.identity import torch_version
 from ablate.study import RunState
+from ablate.tracking.schema import EXPERIMENT_TAGS, EXPERIMENTS, LATEST, METRICS, PARAMS, RUNS, TAGS
+
+if TYPE_CHECKING:
+    import mlflow
+    from mlflow.entities import Run as Record
 
 STATES = {
     "FINISHED": RunState.COMPLETE, "FAILED": RunState.FAILED, "KILLED": RunState.KILLED, "RUNNING": RunState.RUNNING,
@@ -29,6 +30,29 @@ KEYS = (
 )  # fmt: skip
 TORCH = torch_version()  # asked once: it takes as long as reading a hundred runs
 CHUNK = 500  # runs a query: databases limit how many values one may name
+ACTIVE, ALL = 1, 3  # MLflow's ViewType
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What holds the runs of one study; its stage is active or deleted."""
+
+    number: str
+    stage: str
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A run without its values: when it ran, in milliseconds since 1970, and the address of its files."""
+
+    run_id: str
+    experiment: str
+    status: str
+    started: int
+    ended: int | None
+    address: str
+    tags: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -67,7 +91,7 @@ class Row:
 
 
 Wanted = Callable[[Row], bool]
-Query = Any  # MLflow's tables have no types that SQLAlchemy can tell
+Query = Any
 Histories = dict[str, list[tuple[int, float]]]
 
 
@@ -76,6 +100,37 @@ class Tables:
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._engine = engine
+
+    def experiments(self) -> dict[str, str]:
+        """Return the names of the experiments that are not deleted, by their number."""
+        query: Query = select(EXPERIMENTS.c.experiment_id, EXPERIMENTS.c.name)
+        found = self._ask(query.where(EXPERIMENTS.c.lifecycle_stage == "active"))
+        return {str(number): name for number, name in found}
+
+    def experiment(self, name: str) -> Experiment | None:
+        """Return the experiment of a name, deleted or not; None if there is none."""
+        query: Query = select(EXPERIMENTS.c.experiment_id, EXPERIMENTS.c.lifecycle_stage)
+        for number, stage in self._ask(query.where(EXPERIMENTS.c.name == name)):
+            tags: Query = select(EXPERIMENT_TAGS.c.key, EXPERIMENT_TAGS.c.value)
+            own = self._ask(tags.where(EXPERIMENT_TAGS.c.experiment_id == number))
+            return Experiment(str(number), stage, dict(map(tuple, own)))
+        return None
+
+    def parent(self, experiment: str) -> Head | None:
+        """Return the run that those of a study hang under, the first if there are several; None if there is none."""
+        query: Query = (
+            select(RUNS.c.run_uuid, RUNS.c.status, RUNS.c.start_time, RUNS.c.end_time, RUNS.c.artifact_uri)
+            .join(TAGS, TAGS.c.run_uuid == RUNS.c.run_uuid)
+            .where(TAGS.c.key == "ablate.kind", TAGS.c.value == "study")
+            .where(RUNS.c.experiment_id == int(experiment), RUNS.c.lifecycle_stage == "active")
+            .order_by(RUNS.c.start_time)
+            .limit(1)
+        )
+        for run_id, status, started, ended, address in self._ask(query):
+            own: Query = select(TAGS.c.key, TAGS.c.value)
+            tags = dict(map(tuple, self._ask(own.where(TAGS.c.run_uuid == run_id))))
+            return Head(run_id, experiment, status, started, ended, address or "", tags)
+        return None
 
     def trials(
         self, experiments: Sequence[str], wanted: Wanted, *, metrics: bool = True, params: bool = False
@@ -89,10 +144,10 @@ class Tables:
             params: whether to read what was logged of the trial, and the parts of its identity.
         """
         query: Query = (
-            select(SqlRun.run_uuid, SqlRun.experiment_id, SqlRun.status, SqlRun.start_time, SqlTag.key, SqlTag.value)
-            .join(SqlTag, SqlTag.run_uuid == SqlRun.run_uuid)
-            .where(SqlRun.experiment_id.in_([int(number) for number in experiments]))
-            .where(SqlRun.lifecycle_stage == "active", SqlTag.key.in_(KEYS))
+            select(RUNS.c.run_uuid, RUNS.c.experiment_id, RUNS.c.status, RUNS.c.start_time, TAGS.c.key, TAGS.c.value)
+            .join(TAGS, TAGS.c.run_uuid == RUNS.c.run_uuid)
+            .where(RUNS.c.experiment_id.in_([int(number) for number in experiments]))
+            .where(RUNS.c.lifecycle_stage == "active", TAGS.c.key.in_(KEYS))
         )
         rows: dict[str, Row] = {}
         for run_id, experiment, status, started, key, value in self._ask(query):
@@ -101,66 +156,102 @@ class Tables:
             rows[run_id].tags[key] = value
         rows = {row.run_id: row for row in _of_trials(rows.values(), wanted)}
         if metrics:
-            latest = select(
-                SqlLatestMetric.run_uuid, SqlLatestMetric.key, SqlLatestMetric.value, SqlLatestMetric.is_nan
-            )
-            for run_id, key, value, is_nan in self._ask(latest, SqlLatestMetric.run_uuid, rows):
-                rows[run_id].metrics[key] = nan if is_nan else value
+            self.measure(rows.values())
         if params:
             for run_id, key, value in self._ask(
-                select(SqlParam.run_uuid, SqlParam.key, SqlParam.value), SqlParam.run_uuid, rows
+                select(PARAMS.c.run_uuid, PARAMS.c.key, PARAMS.c.value), PARAMS.c.run_uuid, rows
             ):
                 rows[run_id].params[key] = value
-            parts = select(SqlTag.run_uuid, SqlTag.value).where(SqlTag.key == PARTS)
-            for run_id, value in self._ask(parts, SqlTag.run_uuid, rows):
+            parts = select(TAGS.c.run_uuid, TAGS.c.value).where(TAGS.c.key == PARTS)
+            for run_id, value in self._ask(parts, TAGS.c.run_uuid, rows):
                 rows[run_id].tags[PARTS] = value
         return list(rows.values())
+
+    def measure(self, rows: Iterable[Row]) -> None:
+        """Read the latest values of runs into them."""
+        by_id = {row.run_id: row for row in rows}
+        latest: Query = select(LATEST.c.run_uuid, LATEST.c.key, LATEST.c.value, LATEST.c.is_nan)
+        for run_id, key, value, is_nan in self._ask(latest, LATEST.c.run_uuid, by_id):
+            by_id[run_id].metrics[key] = nan if is_nan else value
 
     def of_attempt(self, experiment: str, attempt: str) -> list[Row]:
         """Return the runs of one attempt: none, one, or, where a server's answer was lost, perhaps two."""
         query: Query = (
-            select(SqlRun.run_uuid, SqlRun.status, SqlRun.start_time)
-            .join(SqlTag, SqlTag.run_uuid == SqlRun.run_uuid)
-            .where(SqlTag.key == "ablate.attempt", SqlTag.value == attempt)
-            .where(SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active")
+            select(RUNS.c.run_uuid, RUNS.c.status, RUNS.c.start_time)
+            .join(TAGS, TAGS.c.run_uuid == RUNS.c.run_uuid)
+            .where(TAGS.c.key == "ablate.attempt", TAGS.c.value == attempt)
+            .where(RUNS.c.experiment_id == int(experiment), RUNS.c.lifecycle_stage == "active")
         )
         return [Row(run_id, experiment, status, started) for run_id, status, started in self._ask(query)]
 
     def attempts(self, experiment: str) -> dict[str, str]:
         """Return the status of all attempts; those whose run was deleted are DELETED."""
         query: Query = (
-            select(SqlTag.value, SqlRun.status, SqlRun.lifecycle_stage)
-            .join(SqlRun, SqlTag.run_uuid == SqlRun.run_uuid)
-            .where(SqlTag.key == "ablate.attempt", SqlRun.experiment_id == int(experiment))
+            select(TAGS.c.value, RUNS.c.status, RUNS.c.lifecycle_stage)
+            .join(RUNS, TAGS.c.run_uuid == RUNS.c.run_uuid)
+            .where(TAGS.c.key == "ablate.attempt", RUNS.c.experiment_id == int(experiment))
         )
         return {attempt: status if stage == "active" else "DELETED" for attempt, status, stage in self._ask(query)}
 
     def histories(self, run_ids: Collection[str], metric: str) -> Histories:
         """Return the value of a metric after each epoch, by run, in the order of the epochs."""
         found: Histories = {run_id: [] for run_id in run_ids}
-        query: Query = select(SqlMetric.run_uuid, SqlMetric.step, SqlMetric.value, SqlMetric.is_nan).where(
-            SqlMetric.key == metric
+        query: Query = select(METRICS.c.run_uuid, METRICS.c.step, METRICS.c.value, METRICS.c.is_nan).where(
+            METRICS.c.key == metric
         )
-        for run_id, step, value, is_nan in self._ask(query, SqlMetric.run_uuid, found):
+        for run_id, step, value, is_nan in self._ask(query, METRICS.c.run_uuid, found):
             found[run_id].append((step, nan if is_nan else value))
         return {run_id: sorted(dict(points).items()) for run_id, points in found.items()}
+
+    def values(self, run_ids: Collection[str], keys: Collection[str]) -> dict[str, set[str]]:
+        """Return what tags of runs say, by key; no key that none of the runs has."""
+        query: Query = select(TAGS.c.key, TAGS.c.value).where(TAGS.c.key.in_(list(keys))).distinct()
+        found: dict[str, set[str]] = {}
+        for key, value in self._ask(query, TAGS.c.run_uuid, run_ids):
+            found.setdefault(key, set()).add(value)
+        return found
 
     def _ask(self, query: Query, column: Any = None, ids: Collection[str] | None = None) -> Iterator[Any]:
         """Yield what a query finds, if ids are given only where the column holds one of them."""
         with self._engine.connect() as connection:
             if ids is None:
-                yield from connection.execute(query)
+                yield from connection.execute(query).all()
                 return
             listed = list(ids)
             for first in range(0, len(listed), CHUNK):
-                yield from connection.execute(query.where(column.in_(listed[first : first + CHUNK])))
+                yield from connection.execute(query.where(column.in_(listed[first : first + CHUNK]))).all()
 
 
 class Interface:
     """Reads by MLflow's own interface, as from a server; the methods are those of `Tables`."""
 
-    def __init__(self, client: mlflow.MlflowClient) -> None:
+    def __init__(self, client: "mlflow.MlflowClient") -> None:
         self._client = client
+
+    def experiments(self) -> dict[str, str]:
+        """Return the names of the experiments that are not deleted, by their number."""
+        found: dict[str, str] = {}
+        token: str | None = None
+        while True:
+            page = self._client.search_experiments(page_token=token)
+            found |= {str(experiment.experiment_id): experiment.name for experiment in page}
+            token = page.token
+            if not token:
+                return found
+
+    def experiment(self, name: str) -> Experiment | None:
+        """Return the experiment of a name, deleted or not; None if there is none."""
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            return None
+        return Experiment(str(found.experiment_id), found.lifecycle_stage, dict(found.tags))
+
+    def parent(self, experiment: str) -> Head | None:
+        """Return the run that those of a study hang under, the first if there are several; None if there is none."""
+        found = self._client.search_runs(
+            [experiment], "tags.`ablate.kind` = 'study'", max_results=1, order_by=["start_time ASC"]
+        )
+        return head_of(found[0]) if found else None
 
     def trials(
         self,
@@ -174,6 +265,9 @@ class Interface:
         rows = [_row(record) for record in self._search(experiments, "tags.`ablate.kind` = 'trial'")]
         return _of_trials(rows, wanted)
 
+    def measure(self, rows: Iterable[Row]) -> None:
+        """Do nothing: all has been read."""
+
     def of_attempt(self, experiment: str, attempt: str) -> list[Row]:
         """Return the runs of one attempt."""
         return [_row(record) for record in self._search([experiment], f"tags.`ablate.attempt` = '{attempt}'")]
@@ -184,7 +278,7 @@ class Interface:
             record.data.tags["ablate.attempt"]: record.info.status
             if record.info.lifecycle_stage == "active"
             else "DELETED"
-            for record in self._search([experiment], "tags.`ablate.kind` = 'trial'", ViewType.ALL)
+            for record in self._search([experiment], "tags.`ablate.kind` = 'trial'", ALL)
             if "ablate.attempt" in record.data.tags
         }
 
@@ -197,7 +291,18 @@ class Interface:
             for run_id in run_ids
         }
 
-    def _search(self, experiments: Sequence[str], condition: str, view: int = ViewType.ACTIVE_ONLY) -> Iterator[Record]:
+    def values(self, run_ids: Collection[str], keys: Collection[str]) -> dict[str, set[str]]:
+        """Return what tags of runs say, by key; no key that none of the runs has."""
+        found: dict[str, set[str]] = {}
+        listed = list(run_ids)
+        for first in range(0, len(listed), CHUNK):
+            chunk = ", ".join(f"'{run_id}'" for run_id in listed[first : first + CHUNK])
+            for record in self._search(list(self.experiments()), f"attributes.run_id IN ({chunk})"):
+                for key in set(keys) & record.data.tags.keys():
+                    found.setdefault(key, set()).add(record.data.tags[key])
+        return found
+
+    def _search(self, experiments: Sequence[str], condition: str, view: int = ACTIVE) -> Iterator["Record"]:
         token: str | None = None
         while True:
             page = self._client.search_runs(list(experiments), condition, view, CHUNK, page_token=token)
@@ -212,7 +317,16 @@ def _of_trials(rows: Iterable[Row], wanted: Wanted) -> list[Row]:
     return sorted(found, key=lambda row: (row.started, row.run_id))
 
 
-def _row(record: Record) -> Row:
+def head_of(record: "Record") -> Head:
+    """Return a run of MLflow's without its values."""
+    info = record.info
+    return Head(
+        info.run_id, str(info.experiment_id), info.status, info.start_time, info.end_time, info.artifact_uri or "",
+        dict(record.data.tags),
+    )  # fmt: skip
+
+
+def _row(record: "Record") -> Row:
     info, data = record.info, record.data
     tags = {key: value for key, value in data.tags.items() if key in (*KEYS, PARTS)}
     return Row(

@@ -7,22 +7,25 @@ import os
 import re
 import shutil
 import sqlite3
+import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-import mlflow
-import requests
 import sqlalchemy
-from alembic.script import ScriptDirectory
-from mlflow.exceptions import MlflowException
 
 from ablate.errors import AwayError, StoreError
 from ablate.place import Place
 from ablate.spool import unwritable
+from ablate.tracking import schema
+from ablate.tracking.rows import Interface, Tables
+
+if TYPE_CHECKING:
+    import mlflow
 
 # What MLflow says of its own tables while it makes them is no news to a user, and what goes wrong is said by us.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -45,8 +48,8 @@ class Store:
     A folder that cannot be written, or must not be, is read from a copy of its database in a temporary folder.
 
     Attributes:
-        client: MLflow's own.
         engine: for reading its tables; None by a server.
+        rows: reads what is in it.
         read_only: whether nothing can be written.
 
     Raises:
@@ -57,23 +60,29 @@ class Store:
         self.place = place
         self.read_only = copy or (place.uri is None and place.database.exists() and not _is_writable(place))
         with said(place):
-            address = _copied(self, place) if self.read_only else place.address
+            self._address = _copied(self, place) if self.read_only else place.address
             if place.uri is None and not self.read_only:
                 place.root.mkdir(parents=True, exist_ok=True)
-            self.engine = None if place.by_server else _look(place, address)
-            self.client = mlflow.MlflowClient(tracking_uri=address)
-            self.client.search_experiments(max_results=1)
+            self.engine: sqlalchemy.Engine | None = None
+            is_new = False
+            if not place.by_server:
+                self.engine, is_new = _look(place, self._address)
+            # With MLflow's workspaces there may be several experiments of one name, and it alone knows which is meant.
+            by_tables = self.engine is not None and not os.environ.get("MLFLOW_ENABLE_WORKSPACES")
+            self.rows = Tables(self.engine) if self.engine and by_tables else Interface(self.client)
+            if is_new or not by_tables:
+                self.client.search_experiments(max_results=1)  # makes the tables, or tells that a server is there
 
     def experiments(self) -> dict[str, str]:
-        """Return the names of the experiments by their number."""
-        found: dict[str, str] = {}
-        token: str | None = None
-        while True:
-            page = self.client.search_experiments(page_token=token)
-            found |= {str(experiment.experiment_id): experiment.name for experiment in page}
-            token = page.token
-            if not token:
-                return found
+        """Return the names of the experiments that are not deleted, by their number."""
+        return self.rows.experiments()
+
+    @cached_property
+    def client(self) -> "mlflow.MlflowClient":
+        """MLflow's own: it writes; to read tables it need not be imported, which takes longer than reading them."""
+        import mlflow  # noqa: PLC0415  # as said
+
+        return mlflow.MlflowClient(tracking_uri=self._address)
 
 
 def _is_writable(place: Place) -> bool:
@@ -95,27 +104,31 @@ def _copied(owner: Store, place: Place) -> str:
     return Place(folder).address
 
 
-def _look(place: Place, address: str) -> sqlalchemy.Engine:
-    """Open a database for reading and refuse what MLflow would try again for minutes, or would not explain."""
+def _look(place: Place, address: str) -> tuple[sqlalchemy.Engine, bool]:
+    """Open a database for reading, say whether it is new, and refuse what MLflow would try again for minutes."""
     try:
         engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
     except ImportError as error:
         raise StoreError(f"the store {place.address} needs a driver that is not installed: {error}") from error
     with engine.connect() as connection:
         if not sqlalchemy.inspect(connection).has_table("alembic_version"):
-            return engine  # a new one
+            return engine, True
         found = str(connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalar())
-    known = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    if found == schema.newest():
+        return engine, False
+    from alembic.script import ScriptDirectory  # noqa: PLC0415  # 0.2 s, where something is wrong
+
+    known = ScriptDirectory(str(schema.migrations()))
     if found == (ours := known.get_current_head()):
-        return engine
+        return engine, False
     if any(found == script.revision for script in known.walk_revisions()):
         raise StoreError(
             f"the store {place.address} was written by an older MLflow (its schema is {found}, MLflow "
-            f"{mlflow.__version__} has {ours}): make a copy of it, then `mlflow db upgrade {place.address}`"
+            f"{version('mlflow')} has {ours}): make a copy of it, then `mlflow db upgrade {place.address}`"
         )
     raise StoreError(
         f"the store {place.address} was written by a newer MLflow (its schema is {found}, unknown to MLflow "
-        f"{mlflow.__version__}): install the MLflow that wrote it"
+        f"{version('mlflow')}): install the MLflow that wrote it"
     )
 
 
@@ -144,14 +157,16 @@ def said(place: Place) -> Iterator[None]:
     """Say in a sentence what MLflow, its database or its server raise."""
     try:
         yield
-    except (
-        MlflowException,
-        sqlalchemy.exc.SQLAlchemyError,
-        requests.RequestException,
-        sqlite3.Error,
-        OSError,
-    ) as error:
-        raise _sentence(place, error) from error
+    except Exception as error:
+        if isinstance(error, (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError, *_foreign())):
+            raise _sentence(place, error) from error
+        raise
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    """Return the faults of MLflow and of its way to a server; nobody can raise them who has not imported them."""
+    known = (("mlflow.exceptions", "MlflowException"), ("requests", "RequestException"))
+    return tuple(getattr(sys.modules[module], name) for module, name in known if module in sys.modules)
 
 
 class _Placed(Protocol):
@@ -183,7 +198,7 @@ def _sentence(place: Place, error: Exception) -> StoreError:
         return StoreError(unwritable(place.root, OSError(errno.ENOSPC, "")))
     if by_file and re.search(r"readonly database|unable to open database", text):
         return StoreError(f"{place.root} cannot be written: it is read-only, or not yours ({first})")
-    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+    if isinstance(error, OSError) and not isinstance(error, _foreign()):  # requests' are OSErrors too
         return StoreError(unwritable(place.root, error))
     if _is_away(place, error, text, by_file=by_file):
         return AwayError(f"the store {place.address} cannot be reached: {first}")
@@ -204,7 +219,7 @@ def _is_away(place: Place, error: Exception, text: str, *, by_file: bool) -> boo
     """Tell whether what went wrong may go right later."""
     if by_file:
         return "locked" in text or "busy" in text
-    if isinstance(error, MlflowException):
-        status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+    if hasattr(error, "get_http_status_code"):  # MLflow's
+        status = int(error.get_http_status_code())
         return status in (408, 429, 503) or (place.by_server and status >= 500)
-    return isinstance(error, sqlalchemy.exc.OperationalError | requests.RequestException)
+    return isinstance(error, (sqlalchemy.exc.OperationalError, *_foreign()))

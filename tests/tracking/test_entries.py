@@ -5,6 +5,17 @@ import pytest
 from ablate.study import Cost
 from ablate.tracking import Records
 
+WITH_A_CONDITION = """\
+network: {resnet: {depth: 8, width: 16}}
+data: {digits: {train: 50}}
+slots:
+  conv: [dense, depthwise]
+  mix: {choices: [none, pointwise], when: {conv: depthwise}, reference: none}
+  recipe.warmup: [0, 1]
+seeds: 2
+recipe: {epochs: 3}
+"""
+
 
 def test_a_run_is_recorded_with_curves_costs_params_tags_and_files(
     place, study_of, trials_of, run_of, begun, write, in_mlflow
@@ -32,10 +43,22 @@ def test_a_run_is_recorded_with_curves_costs_params_tags_and_files(
     }.items() <= record.data.params.items()
     tags = record.data.tags
     assert (tags["ablate.attempt"], tags["ablate.identity"]) == (run.attempt, "se 0")
-    assert (tags["ablate.hardware"], tags["mlflow.note.content"]) == ("a machine", "went on from epoch 2")
+    assert (tags["ablate.hardware"], tags["ablate.notes"]) == ("a machine", "went on from epoch 2")
     assert client.get_run(tags["mlflow.parentRunId"]).data.tags["ablate.kind"] == "study"
     (kept,) = place.artifacts.rglob("weights.pt")
     assert kept.read_bytes() == b"weights"
+
+
+def test_params_name_what_tells_a_trial_from_others_first(place, study_of, trials_of, run_of, begun):
+    study = study_of(text=WITH_A_CONDITION)
+    records = begun(place, study)
+    named = [list(records.entry(run_of(trial), study).params) for trial in trials_of(study)[:2]]
+
+    assert named[0][:4] == ["setting", "conv", "recipe.warmup", "seed"]  # a slot that does not exist is no param
+    assert named[1][:5] == ["setting", "conv", "mix", "recipe.warmup", "seed"]
+    assert sorted(named[1]) == sorted([*set(named[1])])
+    entry = records.entry(run_of(trials_of(study)[1]), study)
+    assert (entry.params["setting"], entry.params["seed"]) == ("conv=depthwise", "0")
 
 
 def test_what_has_changed_since_a_run_is_named(place, study_of, trials_of, run_of, begun, write, usual_text):

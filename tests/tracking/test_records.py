@@ -1,7 +1,11 @@
 """The record of one study: what a killed parent left, which runs count, and what comes back."""
 
+import hashlib
+import math
+import platform
 from dataclasses import replace
 
+import mlflow
 import pytest
 
 from ablate import design
@@ -165,3 +169,109 @@ def test_a_plan_says_what_a_report_needs_of_slots_pairs_and_rules(place, study_o
     ]
     assert planned["split"] == "Scored on digits."
     assert (planned["adaptive"], planned["calibration"], planned["selects"]) == (None, [], False)
+
+
+def test_curves_are_those_of_the_complete_runs_of_a_frame_in_its_order(
+    place, study_of, trials_of, run_of, begun, write
+):
+    study = study_of()
+    none, se, none_1, se_1 = trials_of(study)
+    records = begun(place, study)
+    write(
+        records, study, run_of(se, scores=(0.1, 0.2)), run_of(none, scores=(0.3, math.nan, 0.5)),
+        run_of(none_1, RunState.FAILED), run_of(se_1, RunState.PRUNED),
+    )  # fmt: skip
+    frame, _ = records.frame()
+
+    curves = records.curves(frame)
+
+    assert curves.columns.tolist() == ["setting", "seed", "epoch", "value"]
+    assert curves.dtypes.astype(str).tolist() == [str(frame["setting"].dtype), "int64", "int64", "float64"]
+    assert repr(curves.to_numpy().tolist()) == repr([
+        ["none", 0, 1, 0.3], ["none", 0, 2, math.nan], ["none", 0, 3, 0.5], ["se", 0, 1, 0.1], ["se", 0, 2, 0.2],
+    ])  # fmt: skip
+    assert records.curves(frame[frame["state"] != "complete"]).empty
+
+
+def test_curves_of_runs_that_another_study_shares_are_read_too(place, study_of, trials_of, run_of, begun, write):
+    one, two = study_of("one"), study_of("two")
+    write(begun(place, one), one, run_of(trials_of(one)[0]))
+    records = begun(place, two)
+
+    assert records.curves(records.frame()[0])["value"].tolist() == [0.5, 0.6, 0.7]
+
+
+def test_provenance_lists_what_the_runs_that_count_stand_on_each_value_that_there_is(
+    place, study_of, trials_of, run_of, begun
+):
+    study = study_of()
+    records = begun(place, study)
+    stood_on = [
+        {"mlflow.source.git.commit": "b", "ablate.uncommitted": "true", "version.others": "numpy 2.0, pandas 3.0"},
+        {"mlflow.source.git.commit": "a", "ablate.uncommitted": "false", "version.others": "numpy 2.1, pandas 3.0"},
+        {"mlflow.source.git.commit": "c", "ablate.hardware": "of a run that does not count"},
+    ]
+    states = (RunState.COMPLETE, RunState.COMPLETE, RunState.FAILED)
+    for trial, tags, state in zip(trials_of(study), stood_on, states, strict=False):
+        entry = records.entry(run_of(trial, state), study)
+        records.write(replace(entry, tags={**entry.tags, **tags}))
+    frame, _ = records.frame()
+
+    found = records.provenance(frame)
+
+    assert (found["path"], found["study_file"]) == (study.path, study.text)
+    assert found["study_hash"] == hashlib.sha256(study.text.encode()).hexdigest()
+    assert (found["commits"], found["uncommitted"]) == (["a", "b"], True)
+    assert (found["versions"]["numpy"], found["versions"]["pandas"]) == (["2.0", "2.1"], ["3.0"])
+    assert found["versions"]["python"] == [platform.python_version()]
+    assert (found["hardware"], found["systems"]) == (["a machine"], [platform.platform()])
+    assert platform.node() not in [value for values in found["versions"].values() for value in values]
+    run_ids = frame.set_index(["setting", "seed"])["run_id"]
+    assert found["run_ids"] == {"none": {0: run_ids["none", 0]}, "se": {0: run_ids["se", 0]}}
+
+
+def test_runs_that_did_not_note_what_they_stood_on_have_no_provenance_but_their_file(
+    place, study_of, trials_of, run_of, begun
+):
+    study = study_of()
+    records = begun(place, study)
+    entry = records.entry(run_of(trials_of(study)[0]), study)
+    noted = ("ablate.", "mlflow.note")
+    tags = {
+        k: v for k, v in entry.tags.items() if k.startswith(noted) and k not in ("ablate.hardware", "ablate.system")
+    }
+    tags.pop("ablate.uncommitted", None)
+    records.write(replace(entry, tags=tags))
+
+    found = records.provenance(records.frame()[0])
+
+    assert {name: found[name] for name in ("commits", "uncommitted", "versions", "hardware", "systems")} == {
+        "commits": [], "uncommitted": False, "versions": {}, "hardware": [], "systems": [],
+    }  # fmt: skip
+
+
+def test_a_report_is_kept_with_the_study_in_place_of_an_earlier_one(place, study_of, begun):
+    records = begun(place, study_of())
+    records.put_report({"index.html": b"<p>first</p>", "tables/a.tex": b"a", "figures/b.svg": b"b"})
+    records.put_report({"index.html": "<p>注意力</p>".encode(), "tables/c.tex": b"c"})
+
+    client = mlflow.MlflowClient(tracking_uri=place.address)
+    number = client.get_experiment_by_name("one").experiment_id
+    (parent,) = client.search_runs([number], "tags.`ablate.kind` = 'study'")
+    kept = place.artifacts / parent.info.artifact_uri.removeprefix("mlflow-artifacts:/")
+    files = {p.relative_to(kept).as_posix(): p.read_bytes() for p in kept.rglob("*") if p.is_file()}
+    assert set(files) == {"one.yml", "plan.json", "report/index.html", "report/tables/c.tex"}
+    assert files["report/index.html"].decode() == "<p>注意力</p>"
+
+
+def test_a_study_says_in_mlflow_what_it_is_and_says_more_when_more_is_planned(place, study_of, trials_of, begun):
+    study = study_of()
+    records = begun(place, study)
+    records.planned(
+        study, design.plan(study), [*trials_of(study), replace(trials_of(study)[0], seed=2, identity="new")]
+    )
+
+    client = mlflow.MlflowClient(tracking_uri=place.address)
+    number = client.get_experiment_by_name("one").experiment_id
+    (parent,) = client.search_runs([number], "tags.`ablate.kind` = 'study'")
+    assert "5 trials are planned so far" in parent.data.tags["mlflow.note.content"]

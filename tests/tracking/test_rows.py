@@ -6,7 +6,7 @@ import pytest
 
 from ablate.study import RunState
 from ablate.tracking import Records
-from ablate.tracking.rows import Interface, Tables
+from ablate.tracking.rows import KEYS, Interface, Tables
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def plain(rows):
 def test_tables_and_interface_give_the_same(varied):
     records = Records(varied, "one")
     tables, interface = records._rows, Interface(records._client)
-    numbers = list(records._ledger.store.experiments())
+    numbers = list(tables.experiments())
     assert isinstance(tables, Tables)
 
     both = [reader.trials(numbers, lambda _: True, params=True) for reader in (tables, interface)]
@@ -55,6 +55,7 @@ def test_tables_and_interface_give_the_same(varied):
     assert {row.state for row in both[0]} == set(RunState)
     ids = [row.run_id for row in both[0]]
     assert repr(tables.histories(ids, "accuracy")) == repr(interface.histories(ids, "accuracy"))
+    assert tables.values(ids, [*KEYS, "nobody.has"]) == interface.values(ids, [*KEYS, "nobody.has"])
     n_deleted = 0
     for number in numbers:
         attempts = tables.attempts(number)
@@ -64,3 +65,29 @@ def test_tables_and_interface_give_the_same(varied):
             found = [[row.run_id for row in reader.of_attempt(number, attempt)] for reader in (tables, interface)]
             assert found[0] == found[1]
     assert n_deleted == 1
+
+
+def test_tables_and_interface_find_the_same_experiments_and_parents(varied, study_of, begun):
+    begun(varied, study_of("gone"))
+    records = Records(varied, "one")
+    tables, interface = records._rows, Interface(records._client)
+    records._client.delete_experiment(tables.experiment("gone").number)
+
+    assert set(tables.experiments().values()) == {"Default", "one", "two"}
+    assert tables.experiments() == interface.experiments()
+    for name in ("one", "two", "gone", "none"):
+        assert tables.experiment(name) == interface.experiment(name)
+    assert (tables.experiment("gone").stage, tables.experiment("none")) == ("deleted", None)
+    for number in tables.experiments():
+        assert tables.parent(number) == interface.parent(number)
+    assert tables.parent(tables.experiment("one").number).tags["ablate.kind"] == "study"
+    assert tables.parent("0") is None
+
+
+def test_with_workspaces_mlflow_itself_is_asked(varied, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "false")
+
+    records = Records(varied, "one")
+
+    assert isinstance(records._rows, Interface)
+    assert len(records.frame()[0]) == 6

@@ -41,6 +41,8 @@ def test_a_read_only_folder_can_be_read_and_adopted_but_not_run_in(read_only, tm
     assert studies(read_only) == ["one"]
     with pytest.raises(StoreError, match="runs cannot be written: it is read-only"):
         records.begin(study_of())
+    with pytest.raises(StoreError, match="runs cannot be written: it is read-only"):
+        records.put_report({"index.html": b""})
     assert Records(Place(tmp_path / "here"), "one").adopt(read_only) == 4
 
 
