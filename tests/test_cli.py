@@ -68,3 +68,18 @@ def test_a_bug_shows_its_traceback_and_is_not_taken_for_a_mistake_of_the_user(in
     result = invoke("run", "tiny")
 
     assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_the_ui_of_an_unknown_study_names_the_nearest(invoke, tmp_path):
+    import ablate
+    from ablate.train import Progress
+
+    def flat(network, data, recipe, seed, resume=None):
+        yield Progress(1, {"accuracy": 0.5}, {})
+
+    ablate.run("tiny", train=flat, workers=0, runs=tmp_path / "runs", quiet=True)
+
+    result = invoke("ui", "tny")
+
+    assert result.exit_code == 2
+    assert "unknown study: 'tny'; did you mean 'tiny'?" in result.output

@@ -66,27 +66,59 @@ def show(
 
 
 @main.command()
+@click.argument("study", metavar="STUDY", required=False)
 @TRACKING
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Where it listens.")
-def ui(tracking: str | None, port: int) -> None:
-    """Open the MLflow UI on the records in runs/.
+@click.option(
+    "--browser/--no-browser", default=None, help="Whether to open a browser; it does on a terminal, of a named STUDY."
+)
+def ui(study: str | None, tracking: str | None, *, port: int, browser: bool | None) -> None:
+    """Open the MLflow UI on the records in runs/, and on the runs of STUDY if it is named.
 
     \b
-    Example: ablate ui --port 5001
+    Example: ablate ui attention --port 5001
     """
     import os
     import subprocess
 
+    from ablate import reporting
     from ablate.errors import StoreError
 
     place = place_of(tracking)
     if place.is_new():
         raise StoreError(f"nothing has been run here: {place.database} does not exist")
+    pages = reporting.open_records(place, name_of(study)).addresses() if study else {}
+    server = place.address if place.by_server else f"http://127.0.0.1:{port}"
+    for what, page in pages.items():
+        say(f"{what:<8} {server}/{page}")
     if place.by_server:
         say(f"The records are on a server: open {place.address}")
         return
-    say(f"MLflow UI of {place.root.resolve()}: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    say(f"MLflow UI of {place.root.resolve()}: {server} (Ctrl-C ends it)")
+    if browser or (browser is None and study and sys.stdout.isatty()):
+        _open_later(f"{server}/{pages.get('runs', '')}")
     command = place.server_command(port)
     if os.name == "posix":
         os.execv(command[0], command)  # noqa: S606  # so that what ends this process ends the server
     sys.exit(subprocess.run(command, check=False).returncode)
+
+
+OPEN = """
+import sys, time, urllib.request, webbrowser
+for _ in range(120):
+    time.sleep(0.5)
+    try:
+        urllib.request.urlopen(sys.argv[1].partition("#")[0], timeout=5).close()
+    except OSError:
+        continue
+    webbrowser.open(sys.argv[1])
+    break
+"""
+
+
+def _open_later(address: str) -> None:
+    """Open a browser once the server answers: this process is about to become the server."""
+    import subprocess
+
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.Popen([sys.executable, "-c", OPEN, address], stdin=subprocess.DEVNULL, **quiet)
