@@ -120,5 +120,7 @@ def _open_later(address: str) -> None:
     """Open a browser once the server answers: this process is about to become the server."""
     import subprocess
 
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.Popen([sys.executable, "-c", OPEN, address], stdin=subprocess.DEVNULL, **quiet)
+    subprocess.Popen(
+        [sys.executable, "-c", OPEN, address],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
