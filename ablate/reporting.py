@@ -50,12 +50,38 @@ def report(
 
 
 def _report(records: "Records", correction: Literal["holm", "dunnett"], *, whole: bool) -> "Report":
+    planned = records.plan()
+    frame, n_stale = records.frame()
+    searched = _searched(records) if planned["search"] else None
+    more = _more(records, planned, frame) if whole else {}
+    return reported(
+        planned, frame, notes=_notes(records, planned, n_stale), correction=correction, searched=searched, **more
+    )
+
+
+def reported(
+    planned: Mapping[str, Any],
+    frame: "pd.DataFrame",
+    *,
+    notes: Sequence[str] = (),
+    correction: Literal["holm", "dunnett"] = "holm",
+    searched: "tuple[str, pd.DataFrame, dict[str, float]] | None" = None,
+    **more: Any,
+) -> "Report":
+    """Return the report on the runs of what was planned, as `Records.plan` and `Records.frame` give both.
+
+    Args:
+        planned: what was planned.
+        frame: the runs.
+        notes: what was noticed.
+        correction: for several comparisons.
+        searched: of a search what it has found, the runs that it chose by, and importances.
+        more: further attributes of the report.
+    """
     from reports.factors import Factor  # noqa: PLC0415  # pandas and scipy take a second
     from reports.report import report_on  # noqa: PLC0415  # as above
 
-    planned = records.plan()
-    frame, n_stale = records.frame()
-    plan = _plan(planned, _notes(records, planned, n_stale), correction)
+    plan = _plan(planned, notes, correction)
     factors = [
         Factor(
             one["name"], tuple(one["levels"]), one["reference"],
@@ -64,11 +90,10 @@ def _report(records: "Records", correction: Literal["holm", "dunnett"], *, whole
         )
         for one in planned["factors"]
     ]  # fmt: skip
-    more = _more(records, planned, frame) if whole else {}
-    if planned["search"]:
-        found, searched, importances = _searched(records)
+    if searched is not None:
+        found, runs, importances = searched
         held_out = tr("Scored on the held-out part, by which the search chose.")
-        varied = (planned["selected"], searched, plan.scored_on if planned["select"] == "test" else held_out)
+        varied = (planned["selected"], runs, plan.scored_on if planned["select"] == "test" else held_out)
         return report_on(frame, plan, factors=factors, varied=varied, found=found, importances=importances, **more)
     several = planned["design"] in ("factorial", "list") and len(_varied(planned)) > 1
     averaged = several or planned["design"] == "fractional"
@@ -95,7 +120,7 @@ def _more(records: "Records", planned: Mapping[str, Any], frame: "pd.DataFrame")
     }  # fmt: skip
 
 
-def _plan(planned: Mapping[str, Any], notes: list[str], correction: Literal["holm", "dunnett"]) -> "Plan":
+def _plan(planned: Mapping[str, Any], notes: Sequence[str], correction: Literal["holm", "dunnett"]) -> "Plan":
     from reports.plan import Plan  # noqa: PLC0415  # pandas and scipy take a second
     from reports.sequential import Looks  # noqa: PLC0415  # as above
     from reports.tables import Metric  # noqa: PLC0415  # as above
