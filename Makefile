@@ -42,7 +42,7 @@ faults: setup
 	$(BIN)/python tests/faults/campaign.py
 
 constraints:
-	( head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -viE '^(ablate|setuptools|pip|timm|torchvision)\b' ) > constraints.new
+	( head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -viE '^(ablate|setuptools|pip|timm|torchvision|axe-playwright-python)\b' ) > constraints.new
 	mv constraints.new constraints.txt
 
 clean:

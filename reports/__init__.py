@@ -1,7 +1,8 @@
-"""One DataFrame of runs in, tables for the paper out.
+"""One DataFrame of runs in, tables, figures and a page out.
 
-`reports.contrasts.compare` tells noise from effect, `reports.tables.comparison_table` makes a table of it,
-`reports.latex.render` its LaTeX. Nothing here knows where the runs come from, and nothing writes a file.
+`reports.report.report_on` compares the runs of a `reports.plan.Plan` and makes every table of it; `reports.latex` sets
+them, `reports.figures` draws, `reports.page` puts all on a page. Nothing here knows where the runs come from, and nothing
+writes a file.
 
 Importing the package is cheap; pandas, SciPy and statsmodels are imported by the modules that need them.
 """

@@ -27,7 +27,7 @@ table = Table(
     ),
     reference_row=0, notes=("'se' is better.",), frame=pd.DataFrame(),
 )
-terminal.show([table])
+terminal.show_tables([table])
 """
 
 
@@ -99,6 +99,6 @@ def test_a_terminal_without_unicode_reads_plain_signs():
 @pytest.mark.parametrize(("width", "expected"), [(200, [[0, 1, 2, 3]]), (1, [[0, 1], [0, 2], [0, 3]])])
 def test_every_column_stands_in_one_part(width, expected):
     scope = {}
-    exec(SHOW.replace("terminal.show([table])", ""), scope)  # the table alone
+    exec(SHOW.replace("terminal.show_tables([table])", ""), scope)  # the table alone
 
     assert panels(scope["table"], width) == expected

@@ -128,11 +128,12 @@ def _elsewhere(place: "Place", source: str, options: "Mapping[str, Any]") -> Non
 def _publish(result: "Report", english: "Report", options: "Mapping[str, Any]", page: Path) -> None:
     """Print the table, and write what was asked for and the page."""
     from ablate import reporting
+    from ablate.cli import terminal
 
     contents = _contents(result, english, options)
     if not options["only_table"]:
         contents[page] = reporting.page(result, english, lang=options["lang"])
-    _show(result)
+    terminal.show(result)
     _write(contents)
 
 
@@ -148,7 +149,7 @@ def _compare(place: "Place", names: tuple[str, str], options: "Mapping[str, Any]
         contents[options["csv"]] = table.frame.to_csv(index=False)
     if options["markdown"]:
         contents[options["markdown"]] = table.to_markdown()
-    terminal.show([table])
+    terminal.show_tables([table])
     _write(contents)
 
 
@@ -169,14 +170,6 @@ def _contents(result: "Report", english: "Report", options: "Mapping[str, Any]")
         drawn = reporting.figures(result, style=options["style"], lang=options["lang"])
         contents |= {options["figures"] / name: content for name, content in drawn.items()}
     return contents
-
-
-def _show(result: "Report") -> None:
-    from ablate.cli import terminal
-
-    terminal.show(result.printed)
-    if result.found:
-        say(result.found)
 
 
 def _write(contents: "Mapping[Path, str | bytes]") -> None:

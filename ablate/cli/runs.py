@@ -48,6 +48,7 @@ def run(
     Example: ablate run studies/attention.yml --workers 2
     """
     from ablate import pool, reporting, summary
+    from ablate.cli import terminal
     from ablate.place import Place
 
     content, place = read_study(study), place_of(tracking)
@@ -67,12 +68,13 @@ def run(
         say(f"Nothing to train: {what} are complete.")
     if result is not None:
         say("")
-        say(str(result))
-        say("")
+        terminal.show(result)
         for name, text in reporting.files(result).items():
             say(f"wrote {reporting.write(place.root / content.name / name, text).as_posix()}")
-    browse = f"ablate ui --tracking {place.uri}" if place.uri else "ablate ui"
-    say(f"browse the runs: {place.uri if place.by_server else browse}")
+    where = f" --tracking {place.uri}" if place.uri else ""
+    if result is not None:
+        say(f"a page to read: ablate report {content.name}{where}")
+    say(f"browse the runs: {place.uri if place.by_server else f'ablate ui{where}'}")
     _end(content, place, outcome)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from reports.report import Report
     from reports.tables import Table
 
 # The sign of a figure is printed, too: colour is never all that tells better from worse.
@@ -17,7 +18,14 @@ STYLES = {"best": "bold", "second": "underline", "better": "green", "worse": "re
 GAP = 2  # columns between two columns of a table
 
 
-def show(tables: "Iterable[Table]") -> None:
+def show(report: "Report") -> None:
+    """Print the tables of a report, and what a search has found."""
+    show_tables(report.printed)
+    if report.found:
+        sys.stdout.write(printable(f"{report.found}\n", sys.stdout))
+
+
+def show_tables(tables: "Iterable[Table]") -> None:
     """Print tables with their question above and what they say below."""
     for table in tables:
         if sys.stdout.isatty():
