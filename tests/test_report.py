@@ -213,3 +213,19 @@ def test_a_character_without_a_font_stops_the_figures_and_nothing_else(folder):
     assert "no installed font has" in figures.output
     assert not (folder / "fig").exists()
     assert page.exit_code == 0
+
+
+def test_a_locked_store_is_a_sentence(folder):
+    owner = sqlite3.connect(folder / "runs" / "mlflow.db", isolation_level=None)
+    owner.execute("PRAGMA locking_mode=EXCLUSIVE")
+    owner.execute("BEGIN EXCLUSIVE")
+    owner.execute("UPDATE runs SET name = name")
+    try:
+        result = report("first")
+    finally:
+        owner.close()
+
+    assert result.exit_code == 2
+    assert "cannot be reached: " in result.output
+    assert "database is locked" in result.output
+    assert not (folder / "runs" / "first" / "report").exists()
