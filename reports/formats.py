@@ -17,6 +17,7 @@ WIDE_ENDS = "。？！"
 ENDS = f".?!{WIDE_ENDS}"
 HAN = re.compile("[\u4e00-\u9fff]")
 FEW = 4  # more names than this are no sentence any more
+MOST_NAMED = 10  # names that a sentence can hold where each matters
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ def few(words: Sequence[str]) -> str:
     if len(words) <= FEW:
         return listed(words)
     return tr("{first} and {n} more", first=tr(", ").join(words[:FEW]), n=len(words) - FEW)
+
+
+def some(words: Sequence[str]) -> str:
+    """Join words; of more than a sentence can hold the first, and how many more there are."""
+    return listed(words) if len(words) <= MOST_NAMED else few(words)
 
 
 def quoted(labels: Iterable[str]) -> str:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.comparison import NO_RUN
-from reports.formats import clauses, counted, fixed, listed, paragraph, percent, probability, quoted, sentence
+from reports.formats import (
+    MOST_NAMED,
+    clauses,
+    counted,
+    fixed,
+    listed,
+    paragraph,
+    percent,
+    probability,
+    quoted,
+    sentence,
+    some,
+)
 from reports.language import tr
 from reports.more_seeds import seeds_for, sought, unsettled
 
@@ -257,12 +269,15 @@ def _equals(p: float | None) -> str:
 
 def _found(comparison: Comparison, metric: Metric, decimals: int, verdict: Verdict) -> Iterator[str]:
     """Say which settings have this verdict, one clause for each setting that they are compared with."""
-    by_partner: dict[str, list[str]] = {}
+    by_partner: dict[str, list[Contrast]] = {}
     for contrast in comparison.tested:
         if contrast.verdict == verdict:
-            by_partner.setdefault(contrast.against, []).append(_with_difference(contrast, metric, decimals))
-    for partner, names in by_partner.items():
-        values = {"settings": listed(names), "relation": tr(RELATIONS[verdict]), "other": partner}
+            by_partner.setdefault(contrast.against, []).append(contrast)
+    for partner, contrasts in by_partner.items():
+        if len(contrasts) > MOST_NAMED:  # the largest; the table has them all
+            contrasts.sort(key=lambda c: abs(c.estimate.value) if c.estimate is not None else 0.0, reverse=True)
+        names = [_with_difference(contrast, metric, decimals) for contrast in contrasts]
+        values = {"settings": some(names), "relation": tr(RELATIONS[verdict]), "other": partner}
         if len(names) == 1:
             yield tr("{settings} is {relation} '{other}'", **values)
         else:

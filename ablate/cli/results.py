@@ -34,9 +34,7 @@ def export(study: str, tracking: str | None, optuna: Path) -> None:
 @TRACKING
 @click.option("--seed", type=int, help="Of the runs that are shown; else the first whose weights are kept.")
 @click.option("--images", default=6, show_default=True, type=click.IntRange(1, 40), help="How many test images.")
-@click.option(
-    "--layer", metavar="NAME", help="The module whose maps are shown; else the last that has one of some size."
-)
+@click.option("--layer", metavar="NAME", help="The module whose maps are shown; else the last in which the two differ.")
 @click.option("--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Where the PNG goes.")
 def show(
     study: str,
@@ -50,7 +48,7 @@ def show(
 ) -> None:
     """Draw what SETTING of STUDY looks at, beside the reference on the same images.
 
-    Activations, Grad-CAM and what the block does to its input, of the networks as they were trained. By default in
+    Activations, Grad-CAM and how the block weighs its input, of the networks as they were trained. By default in
     runs/STUDY/show/SETTING.png.
 
     \b
@@ -58,10 +56,12 @@ def show(
     """
     from ablate import reporting
     from ablate import show as showing
+    from reports.figures import save
 
     place, name = place_of(tracking), name_of(study)
     picture = showing.show(place, name, setting, seed=seed, n_images=images, layer=layer)
-    path = reporting.write(output or showing.default_path(place, name, setting), picture)
+    path = reporting.write(output or showing.default_path(place, name, setting), save(picture, "png"))
+    say(picture.alt)
     say(f"wrote {path.as_posix()}")
 
 

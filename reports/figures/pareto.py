@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, fitted
-from reports.formats import paragraph, quoted
+from reports.formats import paragraph, some
 from reports.language import tr
 from reports.pareto import cost_of_front, front
 
@@ -81,7 +81,7 @@ def pareto(analysis: Analysis, width: float) -> Drawing | None:
         caption = paragraph([caption, tr("Named are those on the front, and others where there is room.")])
     return Drawing(
         "pareto", tr("Which settings are worth their {cost}?", cost=names[cost]),
-        tr("On the front: {names}.", names=quoted(best)) if best else tr("No setting is complete."), caption, figure,
+        tr("On the front: {names}.", names=some([tr("'{label}'", label=label) for label in best])) if best else tr("No setting is complete."), caption, figure,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 NUMBER = re.compile(r"\s*<?([+−]?[\d,]*\.?\d+)(?: ([kMGT])\b)?.*")
 FIGURE_SPACE = "\u2007"  # as wide as a digit
-LONG = 32  # characters of a name that may be broken over lines
+LONG = 32  # characters of a name or header that may be broken over lines
 MOST_CSV = 200_000  # characters in the page
 
 
@@ -44,6 +44,7 @@ def grid(table: Table, *, latex: str, notes: Sequence[str]) -> dict[str, Any]:
     ]
     n = len(table.rows)
     groups = [(group, len(list(members))) for group, members in groupby(table.body, key=lambda column: column.group)]
+    heads, kept = _heads(columns)
     looks = [
         " ".join(
             name
@@ -52,13 +53,26 @@ def grid(table: Table, *, latex: str, notes: Sequence[str]) -> dict[str, Any]:
         )
         for i in range(n)
     ]
-    csv = table.frame.to_csv(index=False)
+    data = quote(printable(table.frame.to_csv(index=False)))
     return {
         "key": table.key, "name": _name(table.key), "caption": paragraph(filter(None, [table.caption, table.legend])), "notes": notes,
         "columns": columns, "n": n, "looks": looks, "groups": groups if any(group for group, _ in groups) else [],
-        "head": next((i for i, column in enumerate(table.body) if column.kind == "words"), None),
-        "latex": latex, "file": f"{table.key}.csv", "csv": f"data:text/csv;charset=utf-8,{quote(csv)}" if len(csv) < MOST_CSV else "",
+        "heads": heads, "kept": kept,
+        "latex": latex, "file": f"{table.key}.csv", "csv": f"data:text/csv;charset=utf-8,{data}" if len(data) < MOST_CSV else "",
     }  # fmt: skip
+
+
+def printable(text: str) -> str:
+    """Return text with its lines, without characters that do not print."""
+    return "".join(character for character in text if character.isprintable() or character == "\n")
+
+
+def _heads(columns: Sequence[Shown]) -> tuple[range, int | None]:
+    """Return the columns that name a row, and that of them which tells most rows apart: it stays in view."""
+    words = [column.look.startswith("words") for column in columns]
+    first = words.index(True) if True in words else 0
+    heads = range(words.index(False, first) if False in words[first:] else len(words))
+    return heads, max(heads, key=lambda i: len(set(columns[i].cells)), default=None)
 
 
 def _name(key: str) -> str:
@@ -79,14 +93,15 @@ def _shown(column: Column, header: str, aligned: Sequence[str], table: Table) ->
                 cells[i], repeats[i] = cells[i - 1], True
     values = list(cells) if words else [_value(cell) for cell in column.cells]
     look = "words" if words else "mark" if column.kind == "mark" else "figure"
-    if words and max(map(len, cells), default=0) > LONG:
-        look = "words long"
+    if max(map(len, [header, *(cells if words else [])])) > LONG:
+        look += " long"
     return Shown(header, look, column.better, cells, values, repeats, column.emphasis)
 
 
 def _spaced(cell: str) -> str:
     """Return a cell whose padding is as wide as digits are."""
-    padded = re.sub(r"^ +| {2,}", lambda run: FIGURE_SPACE * len(run[0]), cell)
+    marked = re.sub("  $", f"\u00a0{FIGURE_SPACE}", cell)  # where other cells have a space and †
+    padded = re.sub(r"^ +| {2,}", lambda run: FIGURE_SPACE * len(run[0]), marked)
     return padded.replace(" ", "\u00a0")
 
 
@@ -96,5 +111,5 @@ def _value(cell: str) -> str:
         return ""
     part = NUMBER.fullmatch(cell)
     if part is None:
-        return {"reference": "0", "✓": "1", "★": "1", "✗": "0"}.get(cell, "")
+        return {tr("reference"): "0", "✓": "1", "★": "1", "✗": "0"}.get(cell, "")
     return repr(float(part[1].replace(",", "").replace("−", "-")) * UNITS[part[2] or ""])

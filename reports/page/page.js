@@ -13,16 +13,16 @@ function sort(table, column, header) {
   for (const other of table.tHead.querySelectorAll("th[aria-sort]")) other.setAttribute("aria-sort", "none");
   header.setAttribute("aria-sort", next);
   const rows = [...body.rows];
+  const collator = new Intl.Collator(document.documentElement.lang, { numeric: true });
   const place = (row) => Number(row.dataset.row);
   const key = (row) => row.cells[column].dataset.value;
+  const figures = rows.every((row) => !Number.isNaN(Number(key(row))));
   const sign = next === "descending" ? -1 : 1;
   rows.sort((one, other) => {
     if (next === "none") return place(one) - place(other);
     const [a, b] = [key(one), key(other)];
     if (a === "" || b === "") return (a === "") - (b === "") || place(one) - place(other);
-    const [x, y] = [Number(a), Number(b)];
-    const difference = Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;
-    return sign * difference || place(one) - place(other);
+    return sign * (figures ? Number(a) - Number(b) : collator.compare(a, b)) || place(one) - place(other);
   });
   if (next === "none") delete table.dataset.sorted;
   else table.dataset.sorted = next;
@@ -42,6 +42,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
     header.setAttribute("aria-sort", "none");
     button.addEventListener("click", () => sort(table, column, header));
   });
+}
+
+for (const scroll of document.querySelectorAll(".scroll")) {
+  new ResizeObserver(() => {
+    scroll.previousElementSibling.dataset.wide = scroll.scrollWidth > scroll.clientWidth;
+  }).observe(scroll);
 }
 
 async function copy(text) {
@@ -74,6 +80,11 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+const opened = [];
 addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details.print")) details.open = true;
+  opened.push(...document.querySelectorAll("details.print:not([open])"));
+  for (const details of opened) details.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const details of opened.splice(0)) details.open = false;
 });

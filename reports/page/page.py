@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from reports import sentences
 from reports.figures import save
-from reports.formats import one_line, sentence
+from reports.formats import counted, one_line, sentence
+from reports.frame import failed_seeds
 from reports.language import LANGUAGES, speaking, tr
 from reports.page.answer import answer
-from reports.page.grid import grid
+from reports.page.grid import grid, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,19 +44,18 @@ def page(report: Report, drawings: Sequence[Drawing], *, latex: Mapping[str, str
     """
     from markupsafe import Markup  # noqa: PLC0415  # Jinja's own, and imported with it
 
-    script = (HERE / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    script, style = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     with speaking(lang):
         said, warned = [*map(one_line, answer(report))], [*map(one_line, _warnings(report))]
-        plan = report.plan
+        plan, failures = report.plan, list(_failures(report))
         words = {
             "ascending": tr("Sorted by {column}, ascending", column="{column}"), "descending": tr("Sorted by {column}, descending", column="{column}"),
             "none": tr("In the original order"), "copy": tr("Copy"), "copied": tr("Copied"), "failed": tr("Could not copy"),
         }  # fmt: skip
         return _template().render(
             lang=LANGUAGES[lang], tr=tr, study=one_line(plan.study), question=one_line(plan.question),
-            css=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
-            script=Markup(script), script_hash=f"sha256-{digest}",  # noqa: S704  # our own file
+            style=Markup(style), style_hash=_digest(style),  # noqa: S704  # our own file
+            script=Markup(script), script_hash=_digest(script),  # noqa: S704  # our own file
             words=Markup(json.dumps(words, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")),  # noqa: S704  # no end tag left
             warnings=warned, answer=said,
             tables=[
@@ -63,12 +63,21 @@ def page(report: Report, drawings: Sequence[Drawing], *, latex: Mapping[str, str
                 for table in report.tables
             ],
             drawings=[_picture(one) for one in drawings],
-            failures=list(_failures(report)),
+            failures=failures, n_failed=counted(len(failures), "run"),
+            verdicts={
+                "best": tr("best"), "second": tr("second best"),
+                "better": tr("better"), "worse": tr("worse"), "unsure": tr("inconclusive"),
+            },
             noticed=[note for note in _noticed(report) if note not in said and note not in warned],
             commands="\n".join(map(one_line, report.provenance.commands)), facts=list(_facts(report)),
-            study_file="\n".join(map(_visible, report.provenance.study_file.splitlines())),
+            study_file=printable("\n".join(report.provenance.study_file.expandtabs(8).splitlines())),
             **_settings(report),
         )  # fmt: skip
+
+
+def _digest(text: str) -> str:
+    """Return what a page's policy calls a script or a style by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 @cache
@@ -83,7 +92,7 @@ def _template() -> Template:
 
 def _picture(drawing: Drawing) -> dict[str, Any]:
     # Text stays text: whoever reads the page may have fonts that are not here.
-    svg = save(drawing, "svg", text=True).decode()
+    svg = printable(save(drawing, "svg", text=True).decode())
     svg = re.sub(r"'DejaVu Sans'", "'DejaVu Sans', Verdana, Arial", svg)
     width, height = drawing.figure.get_size_inches()
     return {
@@ -109,10 +118,10 @@ def _noticed(report: Report) -> Iterator[str]:
 
 
 def _failures(report: Report) -> Iterator[str]:
-    failed = report.frame[report.frame["state"] == "failed"]
-    for setting, seed in sorted(set(zip(map(str, failed["setting"]), map(int, failed["seed"]), strict=True))):
-        error = report.errors.get((setting, seed))
-        yield one_line(tr("'{setting}', seed {seed}", setting=setting, seed=seed) + (f": {error}" if error else ""))
+    for setting, seeds in failed_seeds(report.frame).items():
+        for seed in seeds:
+            error = report.errors.get((setting, seed))
+            yield one_line(tr("'{setting}', seed {seed}", setting=setting, seed=seed) + (f": {error}" if error else ""))
 
 
 def _settings(report: Report) -> dict[str, Any]:
@@ -134,11 +143,6 @@ def _settings(report: Report) -> dict[str, Any]:
         "choices": one_line(", ".join(f"{slot} {name}" for slot, name in reference.items())),
     }
     return {"root": root, "branches": list(branches.items()), "n_settings": len(settings)}
-
-
-def _visible(line: str) -> str:
-    """Return a line with its indentation, without characters that do not print."""
-    return "".join(character for character in line.expandtabs(8) if character.isprintable())
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.formats import MISSING, fixed, paragraph, quoted, sentence
+from reports.formats import MISSING, fixed, paragraph, sentence, some
 from reports.language import tr
 from reports.pareto import cost_of_front, front
 from reports.ranks import legend
@@ -49,7 +49,13 @@ def cost_table(analysis: Analysis) -> Table | None:
         ),
         reference_row=list(plan.settings).index(plan.reference),
         notes=(
-            sentence(tr("Worth their {cost}: {settings}", cost=name, settings=quoted(best)))
+            sentence(
+                tr(
+                    "Worth their {cost}: {settings}",
+                    cost=name,
+                    settings=some([tr("'{label}'", label=label) for label in best]),
+                )
+            )
             if best
             else tr("No setting is complete."),
         ),

@@ -293,3 +293,14 @@ def test_ten_seeds_have_a_sign_flip_test_that_may_disagree(table):
 
 
 score = st.one_of(st.none(), st.just(...), st.integers(0, 50).map(lambda hits: hits / 50))
+
+
+def test_of_many_better_settings_the_largest_are_named(table):
+    noise = [0.004, -0.004, 0.002, -0.003, 0.001]
+    scores = {"none": [0.5 + one for one in noise]} | {
+        f"s{i}": [0.6 + 0.01 * i + (1 if i % 2 else -1) * one for one in noise] for i in range(12)
+    }
+
+    answer = table(scores).notes[0]
+
+    assert answer.startswith("'s11' (+21.00 pp), 's10' (+20.00 pp), 's9' (+19.00 pp), 's8' (+18.00 pp) and 8 more are better")

@@ -1,5 +1,6 @@
 """The page in a real browser: sizes, light and dark, sorting, copying, and axe-core."""
 
+import html
 import os
 import shutil
 from importlib.util import find_spec
@@ -8,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from reports.figures import figures
+from reports.language import speaking
 from reports.latex import render
 from reports.page import page
+from reports.plan import Plan
+from reports.report import Provenance, report_on
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -34,15 +38,50 @@ def browser():
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    allowed = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    driver.execute_cdp_cmd("Browser.grantPermissions", allowed)
     yield driver
     driver.quit()
 
 
+def made(report, **more):
+    return page(
+        report, figures(report, titled=False), latex={table.key: render(table) for table in report.tables}, **more
+    )
+
+
 @pytest.fixture(scope="module")
 def address(crossed, tmp_path_factory):
-    report = crossed()
-    text = page(report, figures(report, titled=False), latex={table.key: render(table) for table in report.tables})
+    known = Provenance("question: Which?\n", commands=("ablate run crossed",))
     path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(made(crossed(more={"provenance": known})), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def hard(analysis, tmp_path_factory):
+    """A page in Chinese with a mark, a failure, an A/A pair that differs, and names that are long, wide or code."""
+    names = [
+        "none",
+        "<script>alert(1)</script>",
+        "\x1b[31m红色_50% $x$",
+        f"coordinate({'reduction=8, ' * 8})",
+        "again",
+        "dead",
+    ]
+    scores = {name: [0.9 + 0.01 * i + 0.002 * seed for seed in range(4)] for i, name in enumerate(names)}
+    scores["again"] = [0.95 + 0.0001 * seed for seed in range(4)]
+    scores["dead"] = [0.9, None, None, 0.9]
+    found = analysis(
+        scores, calibration=[("none", "again")], marks=["Selected on the test part."], notes=["{{ 7 * 7 }}"]
+    )
+    choices = {name: {"attention": name} for name in names}
+    with speaking("zh"):
+        report = report_on(
+            found.runs, Plan(**(vars(found.plan) | {"choices": choices})), errors={("dead", 1): "diverged"}
+        )
+        text = made(report, lang="zh")
+    path = tmp_path_factory.mktemp("hard") / "index.html"
     path.write_text(text, encoding="utf-8")
     return path.as_uri()
 
@@ -51,18 +90,21 @@ def address(crossed, tmp_path_factory):
 def visit(browser, address):
     """Return a function that opens the page in a size, light or dark, with or without scripts."""
 
-    def open_(size="desk", scheme="light", *, media="", scripts=True):
+    def open_(size="desk", scheme="light", *, media="", scripts=True, at=address):
         width, height = SIZES[size]
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
         browser.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"},
         )
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        features = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},  # a click waits for no scrolling
+        ]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
         for kind in ("browser", "performance"):
             browser.get_log(kind)
-        browser.get(address)
+        browser.get(at)
         return browser
 
     yield open_
@@ -72,9 +114,11 @@ def visit(browser, address):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_page_fits_has_no_error_fetches_nothing_and_satisfies_axe(visit, size, scheme, tmp_path):
-    driver = visit(size, scheme)
+@pytest.mark.parametrize("kind", ["address", "hard"])
+def test_the_page_fits_has_no_error_fetches_nothing_and_satisfies_axe(visit, kind, size, scheme, tmp_path, request):
+    driver = visit(size, scheme, at=request.getfixturevalue(kind))
 
+    assert driver.execute_script("return [...document.images].filter((one) => one.naturalWidth < 100).length") == 0
     assert driver.execute_script("return document.documentElement.scrollWidth") <= SIZES[size][0]
     assert driver.get_log("browser") == []
     requests = [
@@ -112,14 +156,35 @@ def test_a_click_on_a_header_sorts_by_figures_and_the_third_brings_the_order_bac
     ascending = column(driver, n)
     assert ascending == sorted(before)
     assert headers(driver)[n].get_attribute("aria-sort") == "ascending"
-    assert driver.find_element("id", "status").text == "" or "accuracy" in driver.find_element(
-        "id", "status"
-    ).get_attribute("textContent")
+    said = driver.find_element("id", "status").get_attribute("textContent")
+    assert said == "Sorted by accuracy %, ascending"
     button.click()
     assert column(driver, n) == ascending[::-1]
     button.click()
     assert column(driver, n) == before
     assert headers(driver)[n].get_attribute("aria-sort") == "none"
+
+
+def test_every_column_of_figures_sorts_by_size_with_what_is_missing_last(visit, hard):
+    driver = visit(at=hard)
+    read = """
+        return [...document.querySelectorAll("table.sortable")].flatMap((table) =>
+            [...table.tHead.rows[table.tHead.rows.length - 1].cells].map((header, n) => {
+                if (!header.matches(".figure, .mark")) return [];
+                const values = () => [...table.tBodies[0].rows].map((row) => row.cells[n].dataset.value);
+                return [0, 1].map(() => { header.querySelector("button").click(); return values(); });
+            })).filter((one) => one.length);
+    """
+
+    columns = driver.execute_script(read)
+
+    assert len(columns) > 15
+    assert any("" in up and any(value.startswith("-") for value in up) for up, _ in columns)
+    for up, down in columns:
+        there = sorted(float(value) for value in up if value)
+        missing = [""] * (len(up) - len(there))
+        assert [float(value) if value else "" for value in up] == there + missing
+        assert [float(value) if value else "" for value in down] == there[::-1] + missing
 
 
 def test_the_keyboard_reaches_and_sorts_the_table(visit):
@@ -139,25 +204,69 @@ def test_the_keyboard_reaches_and_sorts_the_table(visit):
     assert first == "skip"
 
 
-@pytest.mark.parametrize("clipboard", [True, False])
-def test_the_source_of_a_table_is_copied_with_and_without_a_clipboard_of_its_own(visit, crossed, clipboard):
+@pytest.mark.parametrize("own", [True, False])
+def test_the_source_of_a_table_is_copied_with_and_without_a_clipboard_of_its_own(visit, own):
+    from selenium.webdriver.support.wait import WebDriverWait
+
     driver = visit()
-    if clipboard:
-        driver.execute_script(
-            "window.kept = ''; Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (t) => { window.kept = t; }}})"
-        )
-    else:
-        driver.execute_script(
-            "window.kept = ''; Object.defineProperty(navigator, 'clipboard', {value: undefined});"
-            "document.addEventListener('copy', () => { window.kept = document.activeElement.value; });"
-        )
+    driver.execute_script("window.board = navigator.clipboard; return board.writeText('before')")
+    if not own:
+        driver.execute_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     button = driver.find_element("css selector", "button[data-copy='latex-comparison']")
 
     button.click()
 
     expected = driver.find_element("id", "latex-comparison").get_attribute("textContent")
-    assert driver.execute_script("return window.kept") == expected
-    assert expected.startswith("% Needs ablation-preamble.tex")
+    WebDriverWait(driver, 5).until(lambda _: button.text == "Copied")
+    assert driver.execute_script("return board.readText()") == expected
+    assert r"\begin{tabular}" in expected
+
+
+def test_in_a_frame_of_its_own_as_mlflow_shows_it_the_page_sorts_and_has_no_error(visit, crossed, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    outer = tmp_path / "outer.html"
+    inner = html.escape(made(crossed()))
+    outer.write_text(
+        f'<iframe sandbox="allow-scripts" width="1200" height="800" srcdoc="{inner}"></iframe>', encoding="utf-8"
+    )
+    driver = visit(at=outer.as_uri())
+    driver.switch_to.frame(0)
+
+    headers(driver)[0].find_element("tag name", "button").click()
+    button = driver.find_element("css selector", "button[data-copy='latex-comparison']")
+    button.send_keys(Keys.ENTER)
+
+    WebDriverWait(driver, 5).until(lambda _: button.text == "Copied")
+    assert headers(driver)[0].get_attribute("aria-sort") == "ascending"
+    driver.switch_to.default_content()
+    assert driver.get_log("browser") == []
+
+
+def test_only_a_table_that_scrolls_says_so(visit):
+    for size, expected in (("phone", True), ("desk", False)):
+        driver = visit(size)
+        scroll = driver.find_element("css selector", "#table-comparison ~ .scroll")
+        hint = driver.find_element("css selector", "#table-comparison ~ .hint")
+
+        assert driver.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", scroll) is expected
+        assert hint.is_displayed() is expected
+
+
+def test_names_stay_in_view_when_a_table_is_scrolled_sideways(visit):
+    driver = visit("phone")
+    place = """
+        const scroll = document.querySelector("#table-effects ~ .scroll");
+        scroll.scrollLeft = 200;
+        const kept = [...scroll.querySelectorAll(".kept")].map((one) => one.getBoundingClientRect().left);
+        return [scroll.getBoundingClientRect().left, ...kept];
+    """
+
+    left, *kept = driver.execute_script(place)
+
+    assert len(kept) == 5
+    assert kept == [left] * 5
 
 
 def test_without_scripts_every_word_is_there_and_no_dead_button(visit):
@@ -167,7 +276,7 @@ def test_without_scripts_every_word_is_there_and_no_dead_button(visit):
     assert "Which part helps?" in text
     assert "Score and cost" in text
     assert [b for b in driver.find_elements("tag name", "button") if b.is_displayed()] == []
-    assert "ablation-preamble" in driver.find_element("id", "latex-comparison").get_attribute("textContent")
+    assert r"\begin{tabular}" in driver.find_element("id", "latex-comparison").get_attribute("textContent")
 
 
 def test_print_shows_whole_tables_and_no_buttons(visit, tmp_path):
@@ -176,5 +285,9 @@ def test_print_shows_whole_tables_and_no_buttons(visit, tmp_path):
     assert [b for b in driver.find_elements("css selector", ".actions button") if b.is_displayed()] == []
     overflow = driver.execute_script("return getComputedStyle(document.querySelector('.scroll')).overflow")
     assert overflow == "visible"
+    source = driver.find_element("css selector", "#reproduce ~ details pre")
+    assert driver.execute_script("return arguments[0].checkVisibility()", source)
+    latex = driver.find_element("id", "latex-comparison")
+    assert not driver.execute_script("return arguments[0].checkVisibility()", latex)
     printed = driver.execute_cdp_cmd("Page.printToPDF", {})
     assert len(printed["data"]) > 10_000

@@ -1,14 +1,20 @@
 """The page as text; test_browser.py looks at it."""
 
+import base64
 import re
+import time
 from html.parser import HTMLParser
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
+from urllib.parse import unquote
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from reports import ResultsError
 from reports.figures import figures
+from reports.language import speaking
 from reports.latex import render
 from reports.page import page
 from reports.report import Provenance
@@ -57,10 +63,17 @@ def crossed_page(crossed):
     return made(crossed(more={"provenance": KNOWN}))
 
 
-def test_the_page_is_the_golden_file_but_for_its_figures(crossed_page):
+def test_the_page_is_the_golden_file_but_for_figures_and_sources(crossed_page):
     without = re.sub(r'src="data:image/svg[^"]*"', 'src=""', crossed_page)
+    without = re.sub(r'(<pre id="latex-[^>]*><code>).*?(?=</code>)', r"\1", without, flags=re.DOTALL)
 
     assert without == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_the_source_of_each_table_is_in_the_page(crossed, crossed_page):
+    text = "".join(Outline(crossed_page).text)
+
+    assert all(render(table) in text for table in crossed().tables)
 
 
 def test_two_pages_of_one_report_are_the_same_bytes(crossed, crossed_page):
@@ -103,7 +116,7 @@ def test_nothing_is_fetched_and_scripts_but_our_own_are_forbidden(crossed_page):
     assert all(address.startswith(("data:", "#")) for address in addresses)
     (policy,) = [a["content"] for a in outline.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; img-src data:;")
-    assert re.search(r"script-src 'sha256-[A-Za-z0-9+/]{43}='", policy)
+    assert re.search(r"; style-src 'sha256-[A-Za-z0-9+/]{43}='; script-src 'sha256-[A-Za-z0-9+/]{43}=';", policy)
 
 
 @pytest.mark.parametrize("nasty", NASTY)
@@ -127,7 +140,11 @@ def test_names_of_users_come_out_as_text(analysis, nasty):
     assert not [a for _, a in outline.tags if "onload" in a]
     assert "49" not in "".join(outline.text).split("Settings compared")[0]
     assert name in "".join(outline.text)
-    assert "\x1b" not in text
+    pictures = [base64.b64decode(a["src"].split(",")[1]).decode() for a in outline.all("img")]
+    assert pictures
+    data = [unquote(a["href"]) for a in outline.all("a") if "download" in a]
+    assert data
+    assert not [one for one in [text, *pictures, *data] if "\x1b" in one or "\u202e" in one]
 
 
 def test_failures_are_listed_with_their_errors(crossed):
@@ -137,6 +154,18 @@ def test_failures_are_listed_with_their_errors(crossed):
     text = made(crossed(edit=fail, more={"errors": {("attention=se", 2): "RuntimeError: diverged"}}))
 
     assert "&#39;attention=se&#39;, seed 2: RuntimeError: diverged" in text
+    assert '<p><a href="#failures">1 run failed</a></p>' in text.split('class="answer"')[0]
+
+
+def test_a_retry_that_came_through_is_no_failure(crossed):
+    def retry(frame):
+        first = frame.iloc[[7]].assign(state="failed", accuracy=float("nan"), run_id="first")
+        return pd.concat([first, frame], ignore_index=True)
+
+    text = made(crossed(edit=retry, more={"errors": {("attention=se", 2): "RuntimeError: diverged"}}))
+
+    assert 'id="failures"' not in text
+    assert "diverged" not in text
 
 
 def test_a_study_without_a_complete_run_has_a_page_too(crossed):
@@ -153,6 +182,82 @@ def test_an_unknown_language_names_those_there_are(crossed):
 def test_rows_of_one_slot_all_carry_its_name(crossed_page):
     assert crossed_page.count('<span class="repeat">attention</span>') == 1
     assert crossed_page.count('<span class="repeat">norm</span>') == 1
+
+
+def test_what_stands_out_is_also_said(crossed_page):
+    assert re.search(r'<strong class="best">[^<]+</strong><span class="vh"> \(best\)</span>', crossed_page)
+    assert re.search(r'<u class="second">[^<]+</u><span class="vh"> \(second best\)</span>', crossed_page)
+    assert re.search(r'<span class="better">\+[^<]+</span><span class="vh"> \(better\)</span>', crossed_page)
+
+
+def test_every_column_that_names_a_row_heads_it_and_the_most_telling_stays_in_view(crossed_page):
+    effects = crossed_page.split('id="table-effects"')[1].split("</section>")[0]
+    first = next(re.finditer(r"<tr data-row.*", effects))[0]
+
+    assert [name for name, attributes in Outline(first).tags if attributes.get("scope") == "row"] == ["th", "th"]
+    kept = [attributes for _, attributes in Outline(effects).tags if "kept" in attributes.get("class", "").split()]
+    assert [one["data-name"] for one in kept if "data-name" in one] == ["choice"]
+
+
+def test_a_question_is_the_heading_and_without_one_the_study_is_and_stands_there_once(crossed, crossed_page):
+    header = made(crossed(question="")).split("<header>")[1].split("</header>")[0]
+
+    assert header.split() == ["<h1>crossed</h1>"]
+    assert "<h1>Which part helps?</h1>" in crossed_page
+
+
+def test_data_too_large_for_a_page_has_no_link(crossed, monkeypatch):
+    monkeypatch.setattr("reports.page.grid.MOST_CSV", 1200)
+    text = made(crossed())
+
+    links = [a for a in Outline(text).all("a") if "download" in a]
+    assert 0 < len(links) < len(crossed().tables)
+    assert all(100 < len(a["href"]) < 1300 for a in links)
+
+
+def test_a_page_in_chinese_says_so_and_sorts_as_the_english_one(crossed):
+    with speaking("zh"):
+        report = crossed()
+    values = [
+        [a.get("data-value") for name, a in Outline(text).tags if name == "td"]
+        for text in (made(report, lang="zh"), made(crossed()))
+    ]
+
+    assert '<html lang="zh-CN">' in made(report, lang="zh")
+    assert "0" in values[0]
+    assert [bool(value) for value in values[0]] == [bool(value) for value in values[1]]
+
+
+@pytest.mark.slow
+def test_a_page_on_5000_runs_is_made_in_two_seconds_and_is_below_3_mb(runs):
+    from reports.factors import Factor
+    from reports.plan import Plan
+    from reports.report import report_on
+    from reports.tables import Metric
+
+    slots = {"attention": "abcde", "norm": "abcde", "kernel": "1357", "smoothing": "01"}
+    settings = [dict(zip(slots, names, strict=True)) for names in product(*slots.values())]
+    choices = {", ".join(f"{slot}={name}" for slot, name in one.items()): one for one in settings}
+    rng = np.random.default_rng(0)
+    frame = runs({label: list(0.9 + 0.004 * rng.normal(size=25)) for label in choices}).drop(columns="slot.attention")
+    for slot in slots:
+        frame[f"slot.{slot}"] = [choices[label][slot] for label in frame["setting"]]
+    plan = Plan(
+        study="attention", question="Which?", settings=list(choices), slots=list(slots), reference=next(iter(choices)),
+        metric=Metric("accuracy", unit="fraction"), planned_seeds=range(25), choices=choices, design="factorial",
+    )  # fmt: skip
+    factors = [Factor(slot, tuple(names), names[0]) for slot, names in slots.items()]
+    report = report_on(frame, plan, factors=factors)
+    sources = {table.key: render(table) for table in report.tables}
+    page(report, (), latex={})
+
+    start = time.perf_counter()
+    text = page(report, (), latex=sources)
+
+    assert time.perf_counter() - start < 2
+    assert len(text.encode()) < 3_000_000
+    assert text.count("<tr data-row") >= 400
+    assert 'class="scroll tall"' in text
 
 
 @pytest.mark.parametrize(
