@@ -35,8 +35,12 @@ imports: setup
 unit: setup
 	$(BIN)/python -m pytest -m "not slow" -n 2
 
+# Those that keep one core busy run side by side; those that start processes of their own, or kill them, one by one.
+SIDE_BY_SIDE := tests/reports tests/test_reporting.py tests/blocks tests/benchmarks
+
 slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m slow $(SIDE_BY_SIDE:%=--ignore=%)
 
 faults: setup
 	$(BIN)/python tests/faults/campaign.py
