@@ -16,6 +16,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ablate.errors import AblateError
@@ -304,8 +305,10 @@ def _categories(slot: Slot) -> CategoricalDistribution:
     return CategoricalDistribution([choice.label for choice in slot.choices])
 
 
-def foreign_rows(storage: str, name: str | None = None) -> tuple[str, list[dict[str, str]]]:
-    """Return the name of a study that others made with Optuna, and one row a trial.
+def foreign_trials(
+    storage: str, name: str | None = None
+) -> tuple[str, list[tuple[str, dict[str, str]]], frozenset[str]]:
+    """Return the name of a study that others made, its trials, each with its number, and which values are minimized.
 
     Columns are the parameters, `value` (or `value_0`, ... of several objectives), `number`, `state` and user attributes.
 
@@ -314,7 +317,7 @@ def foreign_rows(storage: str, name: str | None = None) -> tuple[str, list[dict[
         name: which study; not needed where the storage holds one.
 
     Raises:
-        AblateError: if it cannot be read, or holds no study of that name.
+        AblateError: if it cannot be read, holds no study of that name, or a trial has two things of one name.
     """
     is_file = "://" not in storage
     if is_file and not Path(storage).is_file():
@@ -323,25 +326,31 @@ def foreign_rows(storage: str, name: str | None = None) -> tuple[str, list[dict[
         lock = JournalFileOpenLock(storage)
         opened = JournalStorage(JournalFileBackend(storage, lock_obj=lock)) if is_file else storage
         names = optuna.get_all_study_names(opened)
-        known = {one: optuna.load_study(study_name=one, storage=opened).trials for one in names}
+        chosen = names[0] if name is None and len(names) == 1 else name
+        study = optuna.load_study(study_name=chosen, storage=opened) if chosen in names else None
+        trials = study.get_trials() if study else []
     except Exception as error:  # Optuna lets the errors of any database through
         said = str(error).strip() or type(error).__name__
         raise AblateError(f"{storage} cannot be read by Optuna: {said.splitlines()[0]}") from error
-    chosen = name if name is not None else next(iter(known)) if len(known) == 1 else None
-    if chosen is None or chosen not in known:
-        asked = (
-            unknown("Optuna study", name, known) if name else f"name one of its studies: {', '.join(known) or 'none'}"
-        )
-        raise AblateError(f"{storage}: {asked}")
-    return chosen, [_foreign(trial) for trial in known[chosen]]
+    if study is None:
+        several = f"name one of its studies: {', '.join(names) or 'there are none'}"
+        raise AblateError(f"{storage}: {several if name is None else unknown('Optuna study', name, names)}")
+    values = ["value"] if len(study.directions) == 1 else [f"value_{i}" for i in range(len(study.directions))]
+    downwards = zip(values, study.directions, strict=True)
+    minimized = frozenset(value for value, direction in downwards if direction is StudyDirection.MINIMIZE)
+    return str(chosen), [(f"trial {trial.number}", _foreign(trial, values)) for trial in trials], minimized
 
 
-def _foreign(trial: FrozenTrial) -> dict[str, str]:
-    values = trial.values or []
-    names = ["value"] if len(values) < 2 else [f"value_{i}" for i in range(len(values))]
-    return (
-        {key: str(value) for key, value in trial.params.items()}
-        | {key: str(value) for key, value in trial.user_attrs.items()}
-        | {key: repr(value) for key, value in zip(names, values, strict=False)}
-        | {"number": str(trial.number), "state": trial.state.name}
-    )
+def _foreign(trial: FrozenTrial, values: Sequence[str]) -> dict[str, str]:
+    cells = [
+        *((key, str(value)) for key, value in trial.params.items()),
+        *((key, str(value)) for key, value in trial.user_attrs.items()),
+        *zip(values, map(repr, trial.values or []), strict=False),
+        ("number", str(trial.number)),
+        ("state", trial.state.name),
+    ]
+    found = dict(cells)
+    twice = next((key for key, cell in cells if found[key] != cell), None)
+    if twice is not None:
+        raise AblateError(f"trial {trial.number} of Optuna has two things called {twice!r}")
+    return found

@@ -66,6 +66,20 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--state-column", metavar="NAME", help="With --from: how a run ended; else 'state' or 'status'.")
 @click.option("--practical", type=float, help="With --from: the smallest difference that matters.")
 @click.option("--question", default="", help="With --from: what the results are to answer.")
+@click.option(
+    "--missing",
+    type=click.Choice(["refuse", "failed"]),
+    default="refuse",
+    show_default=True,
+    help="With --from: what a complete run without a finite score is.",
+)
+@click.option(
+    "--cost-columns",
+    default="",
+    metavar="params=A,macs=B,latency_ms=C",
+    help="With --from: where costs are called otherwise.",
+)
+@click.option("--name", metavar="NAME", help="With --from: a name for the results; else the file's.")
 @click.option("--study-name", metavar="NAME", help="With --from optuna: which study of the storage.")
 def report(study: str | None, tracking: str | None, **options: Any) -> None:
     """Compare the settings of STUDY from its records; nothing is trained.
@@ -109,20 +123,28 @@ def _elsewhere(place: "Place", source: str, options: "Mapping[str, Any]") -> Non
 
     if options["metric"] is None or options["setting_columns"] is None:
         raise click.UsageError("--from needs --setting-columns and --metric")
-    name, rows = elsewhere.rows_of(source, place, options["study_name"])
-    settings = [column.strip() for column in options["setting_columns"].split(",") if column.strip()]
-    columns = Columns(settings, options["metric"], options["seed_column"], options["state_column"])
+    found = elsewhere.read(source, place, study=options["study_name"], name=options["name"])
+    metric, settings = options["metric"], _listed(options["setting_columns"])
+    pairs = [pair.partition("=") for pair in _listed(options["cost_columns"])]
+    costs = {cost: column for cost, _, column in pairs}
+    missing = options["missing"] == "failed"
+    columns = Columns(settings, metric, options["seed_column"], options["state_column"], costs, missing)
     results = []
     for lang in dict.fromkeys((options["lang"], "en")):
         with speaking(lang):
             results.append(
                 report_from(
-                    rows, columns, where=source, name=name, question=options["question"], reference=options["reference"],
-                    higher_is_better=not options["lower_is_better"], unit=options["unit"], practical=options["practical"],
+                    found.rows, columns, where=found.where, name=found.name, at=found.at, question=options["question"],
+                    reference=options["reference"], unit=options["unit"], practical=options["practical"],
+                    higher_is_better=not options["lower_is_better"] and metric not in found.minimized,
                     correction=options["correction"],
                 )
             )  # fmt: skip
-    _publish(results[0], results[-1], options, options["html"] or Path(f"{name}-report") / "index.html")
+    _publish(results[0], results[-1], options, options["html"] or Path(f"{found.name}-report") / "index.html")
+
+
+def _listed(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _publish(result: "Report", english: "Report", options: "Mapping[str, Any]", page: Path) -> None:

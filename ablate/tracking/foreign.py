@@ -8,8 +8,8 @@ from ablate.tracking.store import Store, said
 from blocks.catalogue import unknown
 
 
-def rows(place: Place, name: str) -> list[dict[str, str]]:
-    """Return one row a run of an experiment, given by name or number, the earliest first.
+def runs(place: Place, name: str) -> tuple[str, list[tuple[str, dict[str, str]]]]:
+    """Return the name of an experiment, given that or its number, and its runs, the earliest first, each with its id.
 
     Columns are `params.NAME`, `metrics.NAME` (the last value), `tags.NAME` without MLflow's own, `status` and `run_id`.
 
@@ -18,23 +18,26 @@ def rows(place: Place, name: str) -> list[dict[str, str]]:
     """
     store = Store(place)
     with said(place):
-        known = {str(one.experiment_id): str(one.name) for one in store.client.search_experiments(max_results=1000)}
-        numbers = [number for number, other in known.items() if name in (other, number)]
-        if not numbers:
+        known = store.experiments()
+        number = next((number for number, other in known.items() if other == name), name)
+        if number not in known:
             raise StoreError(unknown("experiment", name, known.values()))
-        found: list[dict[str, str]] = []
+        found: list[tuple[str, dict[str, str]]] = []
         token: str | None = None
         while True:
             page = store.client.search_runs(
-                numbers[:1], "", ViewType.ACTIVE_ONLY, 1000, order_by=["start_time ASC"], page_token=token
+                [number], "", ViewType.ACTIVE_ONLY, 1000, order_by=["start_time ASC"], page_token=token
             )
             found += [
-                {f"params.{key}": value for key, value in run.data.params.items()}
-                | {f"metrics.{key}": repr(value) for key, value in run.data.metrics.items()}
-                | {f"tags.{key}": value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
-                | {"status": run.info.status, "run_id": run.info.run_id}
+                (
+                    f"run {run.info.run_id}",
+                    {f"params.{key}": value for key, value in run.data.params.items()}
+                    | {f"metrics.{key}": repr(value) for key, value in run.data.metrics.items()}
+                    | {f"tags.{key}": value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+                    | {"status": run.info.status, "run_id": run.info.run_id},
+                )
                 for run in page
             ]
             token = page.token
             if not token:
-                return found
+                return known[number], found
