@@ -107,7 +107,7 @@ def _more(records: "Records", planned: Mapping[str, Any], frame: "pd.DataFrame")
     known = records.provenance(frame)
     errors = records.errors()
     # `ablate:attention.yml` comes with the package; of another file only its name is told, not where it lay.
-    path = records.study().path
+    path = known["path"]
     given = path.removeprefix("ablate:").removesuffix(".yml") if path.startswith("ablate:") else Path(path).name
     trials = planned["trials"]
     return {

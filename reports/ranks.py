@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from reports.formats import counted, percent, quoted
+from reports.formats import counted, paragraph, percent, quoted
 from reports.language import tr
 
 if TYPE_CHECKING:
@@ -56,8 +56,15 @@ def tie_groups(analysis: Analysis) -> list[list[str]]:
     return groups
 
 
-def legend(analysis: Analysis) -> str:
-    """Say what bold and underlined mean in this table."""
+def legend(analysis: Analysis, *, differences: bool = True) -> str:
+    """Say what bold, underlined and grey mean in a table, with a column of differences or without."""
+    verdicts = {row.verdict for row in analysis.comparison.rows.values()}
+    shows_grey = differences and analysis.comparison.race is None and bool(verdicts & {"inconclusive", "equivalent"})
+    grey = tr("Grey: a difference that is not told from none.") if shows_grey else ""
+    return paragraph([_ranks(analysis), grey])
+
+
+def _ranks(analysis: Analysis) -> str:
     groups = tie_groups(analysis)
     if not groups or analysis.pairs is None:
         return ""

@@ -4,6 +4,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -203,6 +204,8 @@ class Ledger:
             for name, path in files_of(self.place, run.address).items():
                 if name.startswith(f"{folder}/") and name not in left:
                     path.unlink()
+                    with suppress(OSError):
+                        path.parent.rmdir()  # where it was the last
             return
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: PLC0415  # as in `tag`
 

@@ -366,7 +366,7 @@ class Records:
             self._searched(share=planned["share"]),
             lambda row: row.experiment == own or (row.identity in wanted and row.counts), metrics=False,
         )  # fmt: skip
-        n_stale = sum(row.experiment == own and not (row.identity in known and row.is_ours) for row in rows)
+        n_stale = sum(not (row.identity in known and row.is_ours) for row in rows)
         ours = [row for row in rows if row.identity in wanted and row.is_ours]
         counting = self._first([row for row in ours if row.counts]).values()
         shown = [*counting, *(row for row in ours if row.state is not RunState.COMPLETE)]

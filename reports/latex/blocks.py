@@ -12,7 +12,7 @@ from reports.latex.escape import escape
 from reports.latex.style import width
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -22,10 +22,16 @@ SCORE = re.compile(r"([−+]?)([\d,]+)(\.\d+)?(?: ± ([\d,]+)(\.\d+)?)?( †)?")
 INTERVAL = re.compile(r"(\S+) (\[.*\])")
 ARROWS = {"higher": r" $\uparrow$", "lower": r" $\downarrow$"}
 COLOURS = {"better": r"\ablationup", "worse": r"\ablationdown", "unsure": r"\ablationns"}
+TINTS = {"better": r"\cellcolor{ablationbetter!12}", "worse": r"\cellcolor{ablationworse!12}"}
+MARKS = ("*", "≈")
 COSTS = {"params": ("params", 3), "MACs": ("macs", 3), "ms": ("latency_ms", 3)}  # column of raw figures, digits
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 DAGGER = r"{$^\dagger$}"
+OPENS = re.compile(r"\s+(?=[\[(])|(?<=\w)(?=\()")
+PIECES = re.compile(r"[^,=_/.:-]*[,=_/.:-]+|[^,=_/.:-]+")
+NARROWEST_HEADER, HEADER_WORD = 24.0, 56.0  # points of a line of a header, and of a word before it is broken
 SMALLER = 0.93  # of an interval, which is set in the smallest size
+MOST_DIGITS = 9
 PLUS_MINUS = 12.3  # points at 10 pt, with the space around it
 
 
@@ -39,7 +45,8 @@ class Block:
         cells: escaped; with an `&` where there are two columns.
         width: natural, at 10 points, in points.
         n: columns of the `tabular`.
-        words: the text of each cell where lines may be broken; None where they may not.
+        text: of each cell, where it may be broken over lines; empty where it may not.
+        joined: whether it says something of the block before it, and stays beside that.
     """
 
     spec: str
@@ -48,18 +55,29 @@ class Block:
     width: float
     group: str = ""
     n: int = 1
-    words: tuple[str, ...] | None = None
+    text: tuple[str, ...] = ()
+    joined: bool = False
 
     def headed(self) -> str:
         """Return the header as a cell."""
         if not any(self.header):
             return "&" * (self.n - 1)
-        place = "l" if self.words is not None else "c"
-        lines = r"\\".join(self.header)
-        text = rf"\makecell[b{place}]{{{lines}}}" if len(self.header) > 1 else lines
+        text = stacked(self.header, "l" if self.text else "c")
         if self.n > 1:
             return rf"\multicolumn{{{self.n}}}{{c}}{{{text}}}"
         return f"{{{text}}}" if self.spec.startswith("S") else text
+
+
+def stacked(lines: Sequence[str], place: str = "c") -> str:
+    """Return lines of a header, escaped, as one cell."""
+    text = r"\\".join(lines)
+    return rf"\makecell[b{place}]{{{text}}}" if len(lines) > 1 else text
+
+
+def row_numbers(blocks: Sequence[Block]) -> Block:
+    """Return a block that numbers the rows of others."""
+    numbers = tuple(str(i) for i in range(1, len(blocks[0].cells) + 1))
+    return Block("r", ("row",), numbers, max(map(width, ("row", *numbers))))
 
 
 def blocks(table: Table) -> list[Block]:
@@ -88,8 +106,10 @@ def _words(table: Table, column: Column) -> Block:
         cells[row] = rf"\multirow[t]{{{n}}}{{*}}{{{cells[row]}}}" if n > 1 else cells[row]
     if table.reference_row is not None and column is next(one for one in table.body if one.kind == "words"):
         cells[table.reference_row] = rf"\textit{{{cells[table.reference_row]}}}"
-    natural = max([width(column.header), *map(width, column.cells)], default=0.0)
-    return Block("l", (escape(column.header),), tuple(cells), natural, column.group, words=tuple(column.cells))
+    natural = max(map(width, column.cells), default=0.0)
+    header = lines(column.header, min(natural, HEADER_WORD))
+    natural = max(natural, *map(width, header))
+    return Block("l", tuple(map(escape, header)), tuple(cells), natural, column.group, text=tuple(column.cells))
 
 
 def _spans(table: Table, column: Column) -> dict[int, int]:
@@ -103,14 +123,14 @@ def _spans(table: Table, column: Column) -> dict[int, int]:
 def _scores(column: Column) -> Block:
     parts = [SCORE.fullmatch(cell) for cell in column.cells]
     found = [part for part in parts if part]
-    if not found:
+    # siunitx counts the digits of a spread from its first to the last decimal, and to 9.
+    spreads = [_digits(part[4], part[5]) for part in found if part[4] is not None]
+    if not found or max(map(len, spreads), default=0) > MOST_DIGITS:
         return _plain(column)
     integers, decimals = (
         max(len(part[2].replace(",", "")) for part in found),
         max(len(part[3] or ".") - 1 for part in found),
     )
-    # siunitx counts the digits of a spread from its first to the last decimal.
-    spreads = [_digits(part[4], part[5]) for part in found if part[4] is not None]
     sign = "-" if any(part[1] for part in found) else ""
     table_format = f"{sign}{integers}.{decimals}" + (f"({max(map(len, spreads))})" if spreads else "")
     after = rf",table-space-text-post={DAGGER}" if any(part[6] for part in found) else ""
@@ -184,38 +204,68 @@ def _costs(column: Column, raw: pd.Series) -> Block:
 
 
 def _plain(column: Column) -> Block:
+    starred = any(cell.endswith(MARKS) for cell in column.cells)
     cells = []
     for i, cell in enumerate(column.cells):
         emphasis = column.emphasis.get(i, "")
         shown = _dash(cell)
         if emphasis in COLOURS and cell != MISSING:
             shown = f"{COLOURS[emphasis]}{{{shown}}}"
+        if starred and not cell.endswith(MARKS):
+            shown += r"\phantom{*}"  # figures with and without a star stand below each other
+        elif emphasis in TINTS and starred:
+            shown = f"{TINTS[emphasis]}{shown}"
+        shown = rf"\ablationsecond{{{shown}}}" if emphasis == "second" else shown
         cells.append(rf"\ablationbest {shown}" if emphasis == "best" else shown)
     spec = "c" if column.kind == "mark" else "r"
-    return _headed(column, spec, cells, max(map(width, column.cells), default=0.0))
+    return _headed(column, spec, cells, max(map(width, column.cells), default=0.0) + (5.0 if starred else 0.0))
 
 
 def _headed(
     column: Column, spec: str, cells: Sequence[str], natural: float, *, n: int = 1, name: str | None = None
 ) -> Block:
-    """Break a header that is wider than its column where it has spaces, or as long names may be broken."""
-    # Before a bracket, and after what joins the parts of a name.
-    words = re.findall(r"\s+|\(?[^\s(,=_/-]*[,=_/-]*", name if name is not None else column.header)
-    limit = max(natural, 24.0)
-    lines, line = [], ""
-    for word in filter(None, words):
-        if line.strip() and width(line + word) > limit:
-            lines.append(line.strip())
-            line = ""
-        line += word
-    lines.append(line.strip())
+    """Break a header that is wider than its column."""
+    found = lines(name if name is not None else column.header, natural)
     arrow = ARROWS.get(column.better or "", "")
-    wide = max(map(width, lines))
+    wide = max(map(width, found))
     if arrow:
-        wide = max(wide, width(lines[-1]) + 8.0)
-    header = [escape(one) for one in lines]
+        wide = max(wide, width(found[-1]) + 8.0)
+    header = [escape(one) for one in found]
     header[-1] += arrow
-    return Block(spec, tuple(header), tuple(cells), max(natural, wide), column.group, n)
+    joined = column.kind == "probability"
+    return Block(spec, tuple(header), tuple(cells), max(natural, wide), column.group, n, joined=joined)
+
+
+def lines(text: str, room: float) -> tuple[str, ...]:
+    """Return text in lines: before brackets and at spaces first, then as names may be broken, then anywhere."""
+    if width(text) <= room:
+        return (text,)
+    parts = OPENS.split(text)
+    longest = max(width(word) for part in parts for word in part.split())
+    room = max(room, NARROWEST_HEADER, min(longest, HEADER_WORD))
+    return tuple(line for part in parts for line in _filled(part, room))
+
+
+def _filled(text: str, room: float) -> list[str]:
+    found, line = [], ""
+    for word in text.split():
+        for i, piece in enumerate([word] if width(word) <= room else _pieces(word, room)):
+            joined = f"{line} {piece}" if line and i == 0 else line + piece
+            if line and width(joined) > room:
+                found.append(line)
+                joined = piece
+            line = joined
+    return [*found, line] if line or not found else found
+
+
+def _pieces(word: str, room: float) -> Iterator[str]:
+    for piece in PIECES.findall(word):
+        start = 0
+        for end in range(1, len(piece) + 1):
+            if end - start > 1 and width(piece[start:end]) > room:
+                yield piece[start : end - 1]
+                start = end - 1
+        yield piece[start:]
 
 
 def _dash(cell: str) -> str:

@@ -35,7 +35,7 @@ def documents(report: Report, *, style: str = "cvpr") -> dict[str, str]:
         stem = name if i == 0 else f"{name}-{table.key}"
         inputs.append(stem)
         files[f"{stem}.tex"] = render(table, style=made, label=f"tab:{stem}")
-        files[f"{stem}.csv"] = table.frame.to_csv(index=False)
+        files[f"{stem}.csv"] = table.frame.to_csv(index=False, lineterminator="\n")
         files[f"{stem}.json"] = provenance(report, table)
     files[f"{name}-methods.tex"] = methods(report)
     lines = [
@@ -65,6 +65,7 @@ def provenance(report: Report, table: Table) -> str:
         "metric": plan.metric.name,
         "reference": plan.reference,
         "level": plan.level,
+        "n": {str(setting): int(n) for setting, n in rows["setting"].value_counts().items()},
         "correction": plan.correction if report.analysis is None else report.analysis.comparison.correction,
         "study_sha256": known.study_hash,
         "commits": list(known.commits),
@@ -92,10 +93,14 @@ def _said(report: Report) -> Iterator[str]:
         if len(per_setting) == 1
         else f"{min(per_setting, default=0)} to {max(per_setting, default=0)} seeds"
     )
-    yield (
-        f"{counted(len(plan.settings), 'setting')} of '{plan.study}' were each trained on {seeds} ({counted(n, 'complete run')}); "
-        "a seed fixes initial weights, data order and augmentation, and is the same for all settings that it is used for."
+    trained = f"{counted(len(plan.settings), 'setting')} of '{plan.study}' {'has' if len(plan.settings) == 1 else 'have'} {seeds}"
+    # What a seed fixes is known of runs that were made here.
+    ours = (
+        "; a seed fixes initial weights, data order and augmentation, and is the same for all settings that it is used for"
+        if known.study_hash
+        else ""
     )
+    yield f"{trained} ({counted(n, 'complete run')}){ours}."
     if plan.scored_on:
         yield plan.scored_on
     if report.analysis is not None and report.analysis.comparison.tested:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from itertools import groupby
 
+from reports.formats import one_line
 from reports.latex.style import ACCENTS, ideograph, width
 
 # Brackets and stars are braced because `\\` would take them as its argument at the start of a row.
@@ -126,7 +127,7 @@ def escape(text: str, *, breaks: bool = False) -> str:
     Characters that no font of pdfLaTeX has stand in macros of the preamble, which print them where they can. With
     `breaks`, long names may go on in the next line.
     """
-    text = " ".join(text.split())
+    text = one_line(text)
     text = re.sub(r"(?<![\w')}\]])'(?=\S)", "‘", text)
     # Dashes that a user typed must not melt into longer ones, nor a space before % end a line.
     text = re.sub("(?<=-)(?=-)", NOTHING, text)
@@ -134,9 +135,15 @@ def escape(text: str, *, breaks: bool = False) -> str:
 
 
 def key(name: str) -> str:
-    r"""Return a name in the characters that `\label` and file names accept everywhere."""
-    ascii_ = unicodedata.normalize("NFKD", name).encode("ascii", "replace").decode()
-    return "".join(character if character.isalnum() or character in "-.:" else "-" for character in ascii_)
+    r"""Return a name in the characters that `\label` and file names accept everywhere; others by their code."""
+    letters = (character for character in unicodedata.normalize("NFKD", name) if not unicodedata.combining(character))
+    return "".join(map(_key, letters)).strip("-.") or "study"
+
+
+def _key(character: str) -> str:
+    if not character.isascii():
+        return f"{ord(character):04x}"
+    return character if character.isalnum() or character in "-." else "-"
 
 
 def _runs(text: str, *, breaks: bool) -> list[str]:

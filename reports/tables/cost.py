@@ -39,7 +39,7 @@ def cost_table(analysis: Analysis) -> Table | None:
         title=tr("{study}, cost", study=plan.study),
         question=plan.question,
         caption=_caption(analysis, name),
-        legend=legend(analysis),
+        legend=legend(analysis, differences=False),
         body=(
             *label_columns(analysis),
             score_column(analysis),

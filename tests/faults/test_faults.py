@@ -77,7 +77,7 @@ def states(folder):
 def notes(folder, status="FINISHED"):
     """Return the notes of runs by name."""
     return dict(query(folder, f"""select name, value from runs join tags using (run_uuid)
-        where key = 'mlflow.note.content' and status = '{status}' and name like '% seed %'"""))  # fmt: skip
+        where key = 'ablate.notes' and status = '{status}' and name like '% seed %'"""))  # fmt: skip
 
 
 def has_begun(folder):

@@ -262,6 +262,7 @@ def test_a_report_is_kept_with_the_study_in_place_of_an_earlier_one(place, study
     files = {p.relative_to(kept).as_posix(): p.read_bytes() for p in kept.rglob("*") if p.is_file()}
     assert set(files) == {"one.yml", "plan.json", "report/index.html", "report/tables/c.tex"}
     assert files["report/index.html"].decode() == "<p>注意力</p>"
+    assert [path.name for path in kept.rglob("*") if path.is_dir()] == ["report", "tables"]
 
 
 def test_a_study_says_in_mlflow_what_it_is_and_says_more_when_more_is_planned(place, study_of, trials_of, begun):

@@ -72,15 +72,20 @@ def test_tables_and_interface_find_the_same_experiments_and_parents(varied, stud
     records = Records(varied, "one")
     tables, interface = records._rows, Interface(records._client)
     records._client.delete_experiment(tables.experiment("gone").number)
+    number = tables.experiment("one").number
+    first = tables.parent(number)
+    records._client.create_run(number, first.started - 1, {"ablate.kind": "study"})
+    records._client.create_run(number, first.started + 1, {"ablate.kind": "study"})
 
     assert set(tables.experiments().values()) == {"Default", "one", "two"}
     assert tables.experiments() == interface.experiments()
     for name in ("one", "two", "gone", "none"):
         assert tables.experiment(name) == interface.experiment(name)
     assert (tables.experiment("gone").stage, tables.experiment("none")) == ("deleted", None)
-    for number in tables.experiments():
-        assert tables.parent(number) == interface.parent(number)
-    assert tables.parent(tables.experiment("one").number).tags["ablate.kind"] == "study"
+    for each in tables.experiments():
+        assert tables.parent(each) == interface.parent(each)
+    assert tables.parent(number).started == first.started - 1
+    assert (first.tags["ablate.kind"], tables.parent(number).tags.get("ablate.path")) == ("study", None)
     assert tables.parent("0") is None
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reports.latex import PREAMBLE, documents, render, style_of
+from reports.latex import PREAMBLE, documents, escape, render, style_of
 from reports.latex.style import STYLES
 from reports.tables import Metric
 
@@ -46,8 +46,7 @@ def pdflatex(tmp_path_factory):
                 ["pdflatex", *flags, "all.tex"], cwd=folder, capture_output=True, text=True, errors="replace"
             )
             assert done.returncode == 0, done.stdout[-3000:]
-        overfull = re.findall(r"^Overfull \\hbox.*$", done.stdout, flags=re.MULTILINE)
-        assert overfull == []
+        assert re.findall(r"^(?:Overfull|Missing character|.*too large).*$", done.stdout, flags=re.MULTILINE) == []
         return folder
 
     return compile_
@@ -77,6 +76,7 @@ def test_tables_of_every_kind_fit_every_style(pdflatex, crossed, table, slots_ta
         table({"none": [None] * 3, "se": [None] * 3}),
         table(five_blocks | {"control": [0.9] * 5}, calibration=[("none", "control")]),
         table(many),
+        table({"none": [0.9, 0.91], **{f"s{i}": [0.9, 0.92] for i in range(60)}}, notes=["word " * 80] * 30),
         table(wide, secondary=[Metric(f"metric-{i}", unit="fraction") for i in range(8)]),
         slots_table(lambda row: 0.06 * (row["norm"] != "batch" and row["attention"] == "se")),
     ]
@@ -136,7 +136,28 @@ def test_the_preamble_may_be_input_twice_in_the_real_class_of_ieee(pdflatex, cro
     )
 
     assert done.returncode == 0, done.stdout[-2000:]
-    assert re.findall(r"^Overfull \\hbox.*$", done.stdout, flags=re.MULTILINE) == []
+    assert re.findall(r"^Overfull.*$", done.stdout, flags=re.MULTILINE) == []
+
+
+def test_lualatex_prints_a_code_for_what_its_font_lacks(tmp_path):
+    if shutil.which("lualatex") is None:
+        if os.environ.get("CI"):
+            pytest.fail("lualatex is missing where it must not be")
+        pytest.skip("lualatex is not installed: apt-get install texlive-latex-base")
+    (tmp_path / "ablation-preamble.tex").write_text(PREAMBLE, encoding="utf-8")
+    text = " ".join(escape(name) for name in NASTY)
+    source = f"\\documentclass{{article}}\n\\input{{ablation-preamble.tex}}\n\\begin{{document}}\n{text}\n\\end{{document}}\n"
+    (tmp_path / "all.tex").write_text(source, encoding="utf-8")
+
+    done = subprocess.run(
+        ["lualatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
+        cwd=tmp_path, capture_output=True, text=True, errors="replace",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Missing character" not in (tmp_path / "all.log").read_text(encoding="utf-8", errors="replace")
+    found = printed(tmp_path)
+    assert all(character in found or f"U+{ord(character):04X}" in found for character in "注意力😀ж")
 
 
 LABELS = st.one_of(
@@ -144,10 +165,13 @@ LABELS = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cf", "Zl", "Zp")), min_size=1, max_size=30),
     st.from_regex(r"[a-z]{2,12}(=[a-z0-9]{1,6}|\([a-z]{2,9}=[0-9]{1,2}\))?", fullmatch=True),
 )
+SLOTS = st.sampled_from(
+    ("attention", "norm_1", "卷积", "position_of_the_attention_module", "W" * 30, "50% $x$", r"\input{x}")
+)
 SCORES = st.lists(st.one_of(st.none(), st.floats(0, 1, width=32)), min_size=1, max_size=4)
 
 
-def _report(names, data, question, slots):
+def _report(names, data, question, slots, other):
     """Return a report on settings of these names with these scores; None is a failed run."""
     from reports.plan import Plan
     from reports.report import report_on
@@ -155,20 +179,20 @@ def _report(names, data, question, slots):
     rows = [
         {
             "study": "random", "setting": name, "seed": seed, "state": "failed" if score is None else "complete",
-            "accuracy": score, "loss": None if score is None else 1e3 * score, "params": 10.0 ** (3 + i % 7),
+            "accuracy": score, other: None if score is None else 1e3 * score, "params": 10.0 ** (3 + i % 7),
             "macs": 1.7e5 * 3 ** (i % 9), "latency_ms": 0.01 * (i + 1) ** 3,
-            **{f"slot.{slot}": None if (i + k) % 3 == 2 else f"{name[:8]}{i % (k + 2)}" for k, slot in enumerate(slots)},
+            **{f"slot.{slot}": None if (i + k) % 3 == 2 else f"{name[:24]}{i % (k + 2)}" for k, slot in enumerate(slots)},
         }
         for i, (name, scores) in enumerate(zip(names, data, strict=True))
         for seed, score in enumerate(scores)
     ]  # fmt: skip
     choices = {
-        name: {slot: f"{name[:8]}{i % (k + 2)}" for k, slot in enumerate(slots) if (i + k) % 3 != 2}
+        name: {slot: f"{name[:24]}{i % (k + 2)}" for k, slot in enumerate(slots) if (i + k) % 3 != 2}
         for i, name in enumerate(names)
     }
     plan = Plan(
         study="random", question=question, settings=names, slots=slots, reference=names[0], choices=choices,
-        metric=Metric("accuracy", unit="fraction"), secondary=[Metric("loss", higher_is_better=False)], planned_seeds=range(4),
+        metric=Metric("accuracy", unit="fraction"), secondary=[Metric(other, higher_is_better=False)], planned_seeds=range(4),
         notes=names[:2], design="cumulative" if len(names) % 3 == 0 else "list",
     )  # fmt: skip
     return report_on(pd.DataFrame(rows), plan)
@@ -184,10 +208,9 @@ def test_two_hundred_random_reports_fit(pdflatex):
     )  # fmt: skip
     def collect(names, question, style, data):
         scores = [data.draw(SCORES) for _ in names]
-        slots = data.draw(
-            st.lists(st.sampled_from(["attention", "norm_1", "卷积"]), min_size=1, max_size=3, unique=True)
-        )
-        report = _report(names, scores, question, slots)
+        slots = data.draw(st.lists(SLOTS, min_size=1, max_size=6, unique=True))
+        other = data.draw(LABELS.map(lambda name: f"loss {name}"))
+        report = _report(names, scores, question, slots, other)
         made[style] += [
             render(one, style=style_of(style), label=f"tab:{len(made[style])}-{i}")
             for i, one in enumerate(report.tables)

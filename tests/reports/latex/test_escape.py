@@ -39,7 +39,14 @@ def test_a_long_name_may_go_on_in_the_next_line_and_a_short_one_stays_whole():
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("50% #1_b", "50---1-b"), ("注意力", "---"), ("café-1.5:x", "cafe--1.5:x")]
+    ("name", "expected"),
+    [
+        ("50% #1_b", "50---1-b"),
+        ("注意力", "6ce8610f529b"),
+        ("café-1.5:x", "cafe-1.5-x"),
+        ("../-x", "x"),
+        ("#", "study"),
+    ],
 )
 def test_a_key_has_only_characters_that_ref_and_file_systems_accept(name, expected):
     assert key(name) == expected

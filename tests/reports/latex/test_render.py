@@ -7,11 +7,20 @@ from pathlib import Path
 import pytest
 
 from reports import ResultsError
-from reports.latex import PREAMBLE, documents, render, style_of
+from reports.latex import PREAMBLE, Style, documents, render, style_of
+from reports.latex.blocks import lines
+from reports.latex.style import width
 from reports.report import Provenance
 
 GOLDEN = Path(__file__).parent / "golden"
 NASTY = r"50% of $x_1$ & #~^\{}<>[*|\"`--"
+
+
+def _noisy(frame):
+    """Return runs of which the two best settings cannot be told apart."""
+    shift = frame["setting"].map({"reference": 0.0, "attention=se": 0.03}).fillna(0.0)
+    swing = [0.02 * (-1) ** i for i in range(len(frame))]
+    return frame.assign(accuracy=frame["accuracy"] + shift + swing)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +70,7 @@ def test_provenance_names_the_runs_and_what_they_stand_on(crossed):
     assert (found["commits"], found["uncommitted"]) == (["c0ffee"], True)
     assert found["versions"] == {"torch": ["2.13.0"]}
     assert len(found["runs"]) == 20
+    assert found["n"]["reference"] == 5
     assert ["reference", 0, "reference-0"] in found["runs"]
 
 
@@ -71,7 +81,7 @@ def test_methods_say_seeds_pairing_correction_failures_and_only_what_is_known(cr
     known = Provenance(commits=("c0ffee123456",), hardware=("an H100",), versions={"torch": ("2.12", "2.13")})
     said = documents(crossed(edit=fail, more={"provenance": known}))["crossed-methods.tex"]
 
-    assert "4 settings of `crossed' were each trained on 5 seeds (19 complete runs)" in said
+    assert "4 settings of `crossed' have 5 seeds (19 complete runs)" in said
     assert "variances moderated towards the pooled one" in said
     assert "corrected over 2 comparisons by Holm's method" in said
     assert "1 run failed and is not scored." in said
@@ -108,6 +118,19 @@ def test_differences_are_coloured_signed_and_have_their_interval_apart(table, fi
 
 def test_a_spread_larger_than_one_keeps_its_digits(table):
     assert "50.00(1414)" in render(table({"none": [0.4, 0.6], "se": [0.55, 0.5]}))
+
+
+def test_a_spread_of_more_digits_than_siunitx_counts_is_set_as_text(table, runs, five_blocks):
+    from reports.tables import Metric
+
+    frame = runs(five_blocks)
+    tiny = [1e-8 * (i + 1) for i in range(5)]
+    frame["loss"] = [811.6, 266.2, 5.0, 4.0, 3.0, *tiny * 4]
+
+    source = render(table(frame, secondary=[Metric("loss", higher_is_better=False)]))
+
+    assert re.search(r"[\d.]+ \$\\pm\$ \d{3}\.\d{7,}", source)
+    assert re.search(r"table-format=[\d.]+\(\d\d", source) is None
 
 
 def test_a_failed_setting_has_its_dagger_beside_the_number(table, five_blocks):
@@ -171,6 +194,7 @@ def test_what_is_too_wide_is_set_in_panels_that_repeat_the_names(table, runs, fi
 
     assert source.count(r"\begin{tabular}") >= 2
     assert source.count(r"\textit{none}") == source.count(r"\begin{tabular}")
+    assert re.search(r"cost\}", source.rsplit(r"\begin{tabular}", maxsplit=1)[0]) is None
 
 
 @pytest.mark.parametrize(("style", "parts"), [("cvpr", 2), ("neurips", 1)])
@@ -179,10 +203,91 @@ def test_sixty_rows_go_over_pages(table, style, parts):
 
     source = render(shown, style=style_of(style))
 
-    assert source.count(r"\caption{") == parts
+    assert source.count(r"\caption[") == parts
     assert ("longtable" in source) == (style == "neurips")
     assert "(continued)" in source
     assert all(f"setting {i} &" in source for i in range(60))
+
+
+def test_rows_that_are_compared_with_each_other_keep_number_and_name_in_every_panel(crossed):
+    labels = ("reference", "attention=se", "attention=se, norm=group(groups=4)")
+    path = crossed(design="cumulative", labels=labels, against=dict(zip(labels[1:], labels, strict=False)))
+    narrow = Style("narrow", 260.0, 260.0, "")
+
+    source = render(path.table, style=narrow)
+
+    headers = re.findall(r"^row & attention & norm & .*$", source, flags=re.MULTILINE)
+    assert len(headers) == source.count(r"\begin{tabular}") > 1
+    assert all((r"\Delta" in header) == ("Holm" in header) for header in headers)
+
+
+def test_where_names_take_the_width_the_panels_have_their_numbers(crossed):
+    long = {f"a_slot_of_many_{i}": f"choice_with_a_long_name_{i}" for i in range(7)}
+
+    def edit(frame):
+        columns = {f"slot.{slot}": [f"{name}_{i % 4}" for i in range(len(frame))] for slot, name in long.items()}
+        return frame.assign(
+            **{
+                name: frame["setting"].map(dict(zip(frame["setting"], values, strict=True)))
+                for name, values in columns.items()
+            }
+        )
+
+    source = render(crossed(edit=edit, slots=list(long), design="list").table)
+
+    panels = source.split(r"\begin{tabular}")[1:]
+    assert len(panels) > 1
+    assert all(re.search(r"^row & ", panel, flags=re.MULTILINE) for panel in panels)
+    assert all(re.search(rf"^{i} & ", panel, flags=re.MULTILINE) for panel in panels for i in range(1, 5))
+
+
+def test_notes_that_do_not_fit_the_page_are_continued_and_none_is_lost(table, five_blocks):
+    notes = [f"Note {i}: {'word ' * 60}." for i in range(40)]
+
+    source = render(table(five_blocks, notes=notes))
+
+    assert all(source.count(f"Note {i}: ") == 1 for i in range(40))
+    assert source.count(r"\begin{table*}") == source.count("(continued)") + 1 > 1
+    assert source.count(r"\label{") == 1
+
+
+def test_pairs_have_a_tint_and_a_star_and_their_figures_stand_below_each_other(crossed):
+    source = next(render(one) for one in crossed(edit=_noisy).tables if one.key == "pairs")
+
+    assert r"\cellcolor{ablationbetter!12}\ablationup{+" in source
+    assert r"\cellcolor{ablationworse!12}\ablationdown{$-$" in source
+    assert re.search(r"\\ablationns\{\S+\}\\phantom\{\*\}", source)
+
+
+def test_the_question_leads_the_caption_and_stands_alone_in_a_list_of_tables(table, five_blocks):
+    asked = "Which attention block helps a small residual network most?"
+    assert rf"\caption[{{{asked}}}]{{\textbf{{{asked}}} The table estimates" in render(table(five_blocks))
+    assert r"\caption{The table estimates" in render(table(five_blocks, question=""))
+
+
+def test_numbers_elsewhere_in_a_paper_are_set_as_it_wants():
+    assert PREAMBLE.count(r"\sisetup") == 1
+    assert r"\DeclareRobustCommand{\ablationsetup}{\sisetup{" in PREAMBLE
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "expected"),
+    [
+        ("p", 5, ("p",)),
+        ("Δ pp [95 % interval]", 90, ("Δ pp", "[95 % interval]")),
+        ("grouped(groups=2)", 20, ("grouped", "(groups=2)")),
+        ("coordinate", 20, ("coordinate",)),
+        ("position_of_the_module", 20, ("position_of_", "the_module")),
+        ("", 20, ("",)),
+    ],
+)
+def test_headers_break_before_brackets_and_at_spaces_first(text, room, expected):
+    assert lines(text, room) == expected
+
+
+def test_no_line_of_a_header_is_wider_than_a_word_may_be():
+    assert all(width(line) <= 56 for line in lines("W" * 60, 20))
+    assert "".join(lines("W" * 60, 20)) == "W" * 60
 
 
 def test_an_unknown_style_names_those_there_are():
