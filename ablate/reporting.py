@@ -325,13 +325,18 @@ def page(result: "Report", english: "Report", *, lang: str = "en") -> str:
     return page.page(result, drawn, latex=sources, lang=lang)
 
 
-def log(place: Place, name: str, page: Path) -> None:
-    """Put a study's page beside its runs in MLflow.
+def log(place: Place, english: "Report", page: Path) -> None:
+    """Put a study's page and its tables beside its runs in MLflow.
 
     Raises:
         StoreError: if the store cannot be written.
     """
-    open_records(place, name).put_report({"index.html": page.read_bytes()})
+    from reports import latex  # noqa: PLC0415  # pandas and scipy take a second
+
+    tables = {f"tables/{name}": text.encode() for name, text in latex.documents(english).items()}
+    markdown = "\n".join(table.to_markdown() for table in english.tables)
+    kept = {"index.html": page.read_bytes(), "tables/tables.md": markdown.encode(), **tables}
+    open_records(place, english.plan.study).put_report(kept)
 
 
 def files(result: "Report") -> dict[str, str]:

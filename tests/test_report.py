@@ -73,6 +73,8 @@ def test_the_table_is_printed_and_a_page_written_and_kept_in_mlflow(folder):
     (parent,) = client.search_runs([experiment.experiment_id], "tags.`ablate.kind` = 'study'")
     place = parent.info.artifact_uri.removeprefix("mlflow-artifacts:/")
     assert (folder / "runs" / "artifacts" / place / "report" / "index.html").read_bytes() == page
+    kept = files(folder / "runs" / "artifacts" / place / "report")
+    assert {"tables/first.tex", "tables/first.json", "tables/first-pairs.csv", "tables/tables.md"} <= set(kept)
     text = page.decode()
     assert "ablate run first.yml" in text
     assert "Had the settings finished learning?" in text

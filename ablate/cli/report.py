@@ -113,7 +113,7 @@ def _study(place: "Place", name: str, options: "Mapping[str, Any]") -> None:
     page = options["html"] or place.folder_of(name) / "report" / "index.html"
     _publish(result, english, options, page)
     if not options["only_table"]:
-        _log(place, name, page)
+        _log(place, english, page)
 
 
 def _elsewhere(place: "Place", source: str, options: "Mapping[str, Any]") -> None:
@@ -201,12 +201,12 @@ def _write(contents: "Mapping[Path, str | bytes]") -> None:
         say(f"wrote {reporting.write(path, content).as_posix()}")
 
 
-def _log(place: "Place", name: str, page: Path) -> None:
-    """Put the page beside the study's runs in MLflow; where that cannot be, say so, as the page is written."""
+def _log(place: "Place", english: "Report", page: Path) -> None:
+    """Put page and tables beside the study's runs in MLflow; where that cannot be, say so, as the page is written."""
     from ablate import reporting
     from ablate.errors import StoreError
 
     try:
-        reporting.log(place, name, page)
+        reporting.log(place, english, page)
     except StoreError as error:
         say(f"not logged to MLflow: {error}", error=True)

@@ -34,12 +34,12 @@ def pairs_table(analysis: Analysis) -> Table | None:
         found = [cells.get((label, other), (MISSING, None)) for label in plan.settings]
         emphasis = {i: one for i, (_, one) in enumerate(found) if one is not None}
         columns.append(Column(other, [cell for cell, _ in found], kind="difference", emphasis=emphasis))
-    found_any = any(contrast.verdict in {"better", "worse"} for contrast in pairs.contrasts)
-    note = (
-        tr("Pairs without a star may differ, too: these runs cannot tell.")
-        if found_any
-        else tr("No pair can be told apart.")
-    )
+    differ = [contrast.verdict in {"better", "worse"} for contrast in pairs.contrasts]
+    note = tr("Pairs without a star may differ, too: these runs cannot tell.")
+    if all(differ):
+        note = tr("Every pair is told apart.")
+    elif not any(differ):
+        note = tr("No pair can be told apart.")
     return Table(
         key="pairs",
         title=tr("{study}, pairs", study=plan.study),

@@ -303,4 +303,6 @@ def test_of_many_better_settings_the_largest_are_named(table):
 
     answer = table(scores).notes[0]
 
-    assert answer.startswith("'s11' (+21.00 pp), 's10' (+20.00 pp), 's9' (+19.00 pp), 's8' (+18.00 pp) and 8 more are better")
+    assert answer.startswith(
+        "'s11' (+21.00 pp), 's10' (+20.00 pp), 's9' (+19.00 pp), 's8' (+18.00 pp) and 8 more are better"
+    )

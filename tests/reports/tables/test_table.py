@@ -48,3 +48,9 @@ def test_chinese_labels_are_aligned_by_the_columns_they_take(table):
     none, chinese = (next(line for line in lines if line.startswith(start)) for start in ("none", "注意力"))
 
     assert none.index("±") == chinese.index("±") + 3
+
+
+def test_every_other_table_in_markdown_is_the_golden_file(crossed):
+    shown = "\n".join(table.to_markdown() for table in crossed().tables)
+
+    assert shown == (GOLDEN / "crossed.md").read_text(encoding="utf-8")

@@ -95,6 +95,7 @@ def test_pairs_are_row_minus_column_and_starred_where_they_are_told_apart(varied
     assert column(table, "both") == ["−5.00*", "−3.00*", "−6.00*", "–"]
     assert table.body[1].emphasis == {1: "better", 2: "worse", 3: "better"}
     assert "Holm's correction over all 6 pairs" in table.caption
+    assert table.notes == ("Every pair is told apart.",)
 
 
 def test_pairs_that_are_equivalent_are_marked_so(varied):
