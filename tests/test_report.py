@@ -126,12 +126,13 @@ def test_chinese_is_spoken_on_the_terminal_and_on_the_page_and_not_in_latex(fold
 
 
 def test_two_studies_are_compared_over_the_settings_they_share(folder):
-    result = report("--compare", "first", "second", "--csv", "both.csv")
+    result = report("--compare", "first", "second", "--csv", "both.csv", "--latex", "tex")
 
     assert result.exit_code == 0, result.output
     assert "second − first pp" in result.output
     assert "The studies differ for 'none', 'se' and 'eca'." in result.output
     assert "change_low" in (folder / "both.csv").read_text(encoding="utf-8")
+    assert files(folder / "tex") == ["ablation-preamble.tex", "first-second.csv", "first-second.tex"]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +144,9 @@ def test_two_studies_are_compared_over_the_settings_they_share(folder):
         (["first", "--style", "cvrp"], "'cvrp' is not one of"),
         ([], "name a study; or two of them after --compare; or results after --from"),
         (["first", "--compare", "first", "second"], "name a study; or two of them after --compare"),
+        (["first", "--metric", "loss"], "--metric goes with --from alone: a study's file says it"),
+        (["first", "--lower-is-better"], "--lower-is-better goes with --from alone"),
+        (["--compare", "first", "second", "--figures", "fig"], "--figures does not go with --compare"),
     ],
 )
 def test_what_cannot_be_reported_is_a_sentence(folder, arguments, message):

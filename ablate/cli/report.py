@@ -4,16 +4,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ablate.cli.group import main
 from ablate.cli.options import TRACKING, name_of, place_of, say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ablate.place import Place
     from reports.report import Report
 
+# What says how other results are to be read, and what two studies together are not written as.
+OF_SOURCES = (
+    "setting_columns", "seed_column", "metric", "lower_is_better", "unit", "reference", "state_column", "practical",
+    "question", "missing", "cost_columns", "name", "study_name",
+)  # fmt: skip
+NOT_OF_TWO = ("figures", "html", "only_table")
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -81,7 +88,8 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.option("--name", metavar="NAME", help="With --from: a name for the results; else the file's.")
 @click.option("--study-name", metavar="NAME", help="With --from optuna: which study of the storage.")
-def report(study: str | None, tracking: str | None, **options: Any) -> None:
+@click.pass_context
+def report(ctx: click.Context, /, study: str | None, tracking: str | None, **options: Any) -> None:
     """Compare the settings of STUDY from its records; nothing is trained.
 
     Prints the table and writes a page to runs/STUDY/report/index.html.
@@ -94,12 +102,22 @@ def report(study: str | None, tracking: str | None, **options: Any) -> None:
     place, compare, source = place_of(tracking), options["compare"], options["source"]
     if sum(given is not None for given in (study, compare, source)) != 1:
         raise click.UsageError("name a study; or two of them after --compare; or results after --from")
+    if source is None:
+        _refuse(ctx, OF_SOURCES, "goes with --from alone: a study's file says it")
     if compare is not None:
+        _refuse(ctx, NOT_OF_TWO, "does not go with --compare")
         _compare(place, compare, options)
     elif source is not None:
         _elsewhere(place, source, options)
     else:
         _study(place, name_of(str(study)), options)
+
+
+def _refuse(ctx: click.Context, names: "Iterable[str]", why: str) -> None:
+    """Refuse options that would be ignored."""
+    for option in ctx.command.params:
+        if option.name in names and ctx.get_parameter_source(str(option.name)) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option.opts[0]} {why}")
 
 
 def _study(place: "Place", name: str, options: "Mapping[str, Any]") -> None:
@@ -171,6 +189,15 @@ def _compare(place: "Place", names: tuple[str, str], options: "Mapping[str, Any]
         contents[options["csv"]] = table.frame.to_csv(index=False)
     if options["markdown"]:
         contents[options["markdown"]] = table.to_markdown()
+    if options["latex"]:
+        from reports.latex import PREAMBLE, render, style_of
+        from reports.latex.escape import key
+
+        english = reporting.compared(place, [name_of(name) for name in names], correction=options["correction"])
+        stem = options["latex"] / "-".join(key(name_of(name)) for name in names)
+        contents[options["latex"] / "ablation-preamble.tex"] = PREAMBLE
+        contents[stem.with_name(f"{stem.name}.tex")] = render(english, style=style_of(options["style"]))
+        contents[stem.with_name(f"{stem.name}.csv")] = english.frame.to_csv(index=False)
     terminal.show_tables([table])
     _write(contents)
 
