@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reports.latex import PREAMBLE, documents, escape, render, style_of
 from reports.latex.style import STYLES
 from reports.tables import Metric
+from reports.tables.studies import studies_table
 
 pytestmark = pytest.mark.slow
 
@@ -66,9 +67,11 @@ def test_tables_of_every_kind_fit_every_style(pdflatex, crossed, table, slots_ta
     wide = runs(five_blocks)
     for i in range(8):
         wide[f"metric-{i}"] = wide["accuracy"]
+    later = crossed(study="later", edit=lambda frame: frame.assign(study="later", accuracy=frame["accuracy"] / 2))
     tables = [
         *crossed().tables,
         *path.tables,
+        studies_table(crossed().analysis, later.analysis),
         table(five_blocks, practical=0.005, notes=["µ ² α → ≤ é 'x'"], marks=["Selected on the test part."]),
         table(five_blocks | {"eca": [0.9, None, 0.9, None, 0.9]}),
         table({"none": [0.9], "se": [0.91]}),
