@@ -183,6 +183,7 @@ def test_smoke_trains_one_step_of_every_setting_and_records_nothing(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_after_ctrl_c_the_same_command_goes_on_where_it_stopped(tmp_path):
     study = tmp_path / "interrupted.yml"

@@ -121,7 +121,7 @@ def test_chinese_is_spoken_on_the_terminal_and_on_the_page_and_not_in_latex(fold
     assert "均值 ± 标准差" in result.output
     page = (folder / "runs" / "first" / "report" / "index.html").read_text(encoding="utf-8")
     assert '<html lang="zh-CN">' in page
-    assert "% Needs ablation-preamble.tex" in page
+    assert "% Needs \\input{ablation-preamble.tex}" in page
     assert (folder / "tex" / "first.tex").read_text(encoding="utf-8").isascii()
 
 

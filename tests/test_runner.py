@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 import ablate
-from ablate import runner, summary
+from ablate import reporting, runner, summary
 from ablate.errors import StoreError, StudyError
 from ablate.place import Place
 from ablate.train import Progress
@@ -117,7 +117,7 @@ def test_a_crashing_trial_fails_with_its_traceback_and_the_others_go_on(study, r
     assert "in crash" in failed.error
     assert failed.error.strip().endswith("ZeroDivisionError: on purpose")
     assert len(outcome.runs) == 6
-    frame = summary.summarise(Place(runs), content.name).frame
+    frame = reporting.report(Place(runs), content.name).frame
     assert frame["state"].value_counts().to_dict() == {"complete": 5, "failed": 1}
     assert frame.loc[frame["state"] == "failed", "accuracy"].isna().all()
     (kept,) = [p for p in (runs / "artifacts").rglob("traceback.txt") if content.name in str(p)]
@@ -185,7 +185,7 @@ def test_the_database_at_rest_is_one_file_that_holds_everything(study, runs, tmp
     shutil.copytree(runs / "artifacts", tmp_path / "copy" / "artifacts")
     shutil.copy(runs / "mlflow.db", tmp_path / "copy" / "mlflow.db")
 
-    assert len(summary.summarise(Place(tmp_path / "copy"), content.name).frame) == 6
+    assert len(reporting.report(Place(tmp_path / "copy"), content.name).frame) == 6
 
 
 def test_a_diverging_recipe_is_a_failed_run_with_the_epoch(study, runs):
@@ -195,10 +195,11 @@ def test_a_diverging_recipe_is_a_failed_run_with_the_epoch(study, runs):
 
     assert len(outcome.failed) == 3
     assert re.search(r"DivergedError: the .*loss.* became (nan|inf) in epoch \d", outcome.failed[0].error)
-    table = summary.summarise(Place(runs), content.name).table.to_text()
+    table = reporting.report(Place(runs), content.name).table.to_text()
     assert "nan" not in table.lower()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_trial_that_kills_its_worker_fails_alone_and_innocents_are_complete(study, runs):
     def die(network, data, recipe, seed, resume=None):
@@ -214,6 +215,7 @@ def test_a_trial_that_kills_its_worker_fails_alone_and_innocents_are_complete(st
     assert len({(r.trial.setting.label, r.trial.seed) for r in outcome.runs}) == len(outcome.runs) == 6
 
 
+@pytest.mark.slow
 def test_scores_are_bit_equal_for_any_number_of_workers(study, runs):
     text = STUDY.replace("train: 50", "train: 200").replace("none, se, eca", "none, se")
     curves = {}
@@ -294,7 +296,7 @@ def test_runs_that_a_killed_parent_left_open_are_closed_as_killed_and_done_again
 
     assert len(outcome.runs) == 1
     assert client.get_run(record.info.run_id).info.status == "KILLED"
-    frame = summary.summarise(Place(runs), content.name).frame
+    frame = reporting.report(Place(runs), content.name).frame
     assert frame["state"].value_counts().to_dict() == {"complete": 6, "killed": 1}
 
 
@@ -394,11 +396,11 @@ def test_a_search_chooses_on_held_out_data_confirms_on_other_seeds_and_is_not_re
     assert selecting == [[40, 10]] * 6
     assert confirming == [[50, 1747]] * 4
     assert outcome.failed == []
-    result = summary.summarise(Place(runs), content.name)
+    result = reporting.report(Place(runs), content.name)
     assert result.table.frame["setting"].iloc[0] == "none"
     assert set(result.frame["seed"]) == {2, 3}
-    assert set(result.searched["seed"]) == {0, 1}
-    assert result.searched["latency_ms"].notna().all()
+    assert set(result.slots.runs["seed"]) == {0, 1}
+    assert result.slots.runs["latency_ms"].notna().all()
     assert "Pareto front on the held-out part" in str(result)
 
     again = runner.run_study(content, Place(runs), workers=0, training=noting)
@@ -500,7 +502,7 @@ def test_a_fraction_runs_so_many_trials_and_tells_slots_apart(study, runs):
     result = run(study(text), runs)
 
     assert len(result.frame) == 8
-    assert result.effects is None
+    assert [table.key for table in result.tables] == ["effects"]
     slots = result.table.frame.set_index(["slot", "choice"])["delta"]
     assert slots["attention", "se"] == pytest.approx(0.1, abs=0.01)
     assert slots["kernel", "5"] == pytest.approx(0.0, abs=0.01)
@@ -511,8 +513,9 @@ def test_a_factorial_has_a_second_table_of_its_slots(study, runs, tmp_path):
     result = run(study(text.replace("seeds: 2", "seeds: 2\ndesign: factorial")), runs)
 
     assert len(result.frame) == 18
-    assert result.effects.frame.set_index(["slot", "choice"]).loc[("attention", "eca"), "delta"] == pytest.approx(0.2)
-    assert {"comparison.tex", "effects.tex", "effects.csv"} <= {path.name for path in result.write(tmp_path / "out")}
+    effects = next(table for table in result.tables if table.key == "effects")
+    assert effects.frame.set_index(["slot", "choice"]).loc[("attention", "eca"), "delta"] == pytest.approx(0.2)
+    assert {"comparison.tex", "effects.tex", "effects.csv"} <= set(reporting.files(result))
 
 
 @pytest.mark.slow
@@ -538,7 +541,7 @@ def test_a_search_that_selects_on_the_test_part_is_marked_and_not_repeated(study
     again = run(study(text), runs)
 
     assert again.frame["run_id"].tolist() == result.frame["run_id"].tolist()
-    assert again.searched["run_id"].tolist() == result.searched["run_id"].tolist()
-    assert len(result.searched) == 3
+    assert again.slots.runs["run_id"].tolist() == result.slots.runs["run_id"].tolist()
+    assert len(result.slots.runs) == 3
     assert result.table.notes[0].startswith("Selected on the test part")
     assert "scored on the test part" in result.found

@@ -188,6 +188,7 @@ def test_a_trial_whose_worker_is_killed_once_goes_on_and_nobody_else_notices(sch
     assert by_name["se", 0].curves == by_name["none", 0].curves
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_trial_that_kills_its_worker_again_and_again_fails_after_it_had_the_machine_alone(schedule, tmp_path):
     def die(network, data, recipe, seed, resume=None):
@@ -210,6 +211,7 @@ def test_a_trial_that_kills_its_worker_again_and_again_fails_after_it_had_the_ma
     assert len(log) == 8  # innocents ran once
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_trial_that_has_nothing_to_go_on_from_and_always_dies_is_not_begun_for_ever(schedule):
     def die_late(network, data, recipe, seed, resume=None):

@@ -328,6 +328,7 @@ def test_importances_recover_the_planted_order():
     assert sum(shares.values()) <= 1.0
 
 
+@pytest.mark.slow
 def test_importances_are_not_said_of_one_slot_few_settings_or_equal_scores():
     one_slot = study(slots=f"{{recipe.batch: {list(range(10, 30))}}}")
 

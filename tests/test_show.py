@@ -126,6 +126,7 @@ def test_settings_that_differ_in_training_alone_are_shown_at_the_last_layer(plac
     assert "Layer stages.1, the last of 4×4 pixels or more;" in show.show(place, "seen", RATE).caption
 
 
+@pytest.mark.slow
 def test_two_pictures_have_the_same_bytes_and_say_neither_when_nor_by_what_they_were_made(place):
     first, second = (save(show.show(place, "seen", SE, n_images=3), "png") for _ in range(2))
 

@@ -181,6 +181,7 @@ def test_a_loss_that_is_no_number_fails_once_and_says_in_which_epoch(misbehaved)
     assert error.endswith("the score 'accuracy' became nan in epoch 2")
 
 
+@pytest.mark.slow
 def test_a_trial_that_hangs_in_python_or_in_c_is_ended_and_says_where(tmp_path):
     def hang(network, data, recipe, seed, resume=None):
         yield Progress(1, {"accuracy": 0.5}, {})
