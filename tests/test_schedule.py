@@ -168,6 +168,7 @@ def test_without_processes_a_trial_over_its_time_is_ended_after_its_step(schedul
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.slow
 def test_a_trial_whose_worker_is_killed_once_goes_on_and_nobody_else_notices(schedule, tmp_path):
     def killed_once(network, data, recipe, seed, resume=None):
         for progress in slow(network, data, recipe, seed, resume):

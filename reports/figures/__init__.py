@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from reports.errors import ResultsError, unknown
 from reports.figures.curves import curves
-from reports.figures.drawing import WIDTHS, Drawing, save, settled
+from reports.figures.drawing import WIDTHS, Drawing, folded, save, settled
 from reports.figures.forest import forest
 from reports.figures.pareto import pareto
 from reports.figures.slopes import slopes
 from reports.figures.slots import importance, interaction, raw
+from reports.formats import HAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,9 @@ def figures(report: Report, *, style: str = "cvpr", titled: bool = True) -> tupl
         found = tuple(_all(report, WIDTHS[style]))
         for one in found:
             if titled:
-                one.figure.suptitle(one.title, x=0.01, ha="left", fontweight="bold", wrap=True)
+                title = folded(one.title, 72 * WIDTHS[style] - 8, 7.5)
+                # Chinese fonts have no bold: a Latin word within would stand out.
+                one.figure.suptitle(title, x=0.01, ha="left", fontweight="normal" if HAN.search(title) else "bold")
             # Laid out once: another time would move it by a hair, and a file would not be the same twice.
             one.figure.draw_without_rendering()
             one.figure.set_layout_engine("none")

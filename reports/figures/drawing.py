@@ -19,10 +19,11 @@ from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
 
 from reports.errors import ResultsError
-from reports.formats import one_line
+from reports.formats import one_line, some
+from reports.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from reports.plan import Plan
 
@@ -77,7 +78,8 @@ class Drawing:
     def __post_init__(self) -> None:
         for name in ("title", "alt", "caption"):
             object.__setattr__(self, name, one_line(getattr(self, name)))
-        # No picture holds what does not print: an SVG with an escape character is broken.
+        # No picture holds what does not print: an SVG with an escape character is broken. Ticks are text of an axis,
+        # which sets it anew; `fitted` has cleaned that.
         for text in self.figure.findobj(Text):
             if isinstance(text, Text):
                 text.set_text("\n".join(map(one_line, text.get_text().split("\n"))))
@@ -123,6 +125,17 @@ def save(drawing: Drawing, kind: Literal["pdf", "svg", "png"], *, text: bool = F
     return target.getvalue()
 
 
+def undrawn(labels: Iterable[str], failed: Container[str]) -> Iterator[str]:
+    """Yield sentences that name the settings that are not drawn, and why: a failed run is no score."""
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for label in labels:
+        names[label in failed].append(tr("'{label}'", label=label))
+    if names[True]:
+        yield tr("Not drawn, as runs failed: {names}.", names=some(names[True]))
+    if names[False]:
+        yield tr("Not drawn, as too few runs are complete: {names}.", names=some(names[False]))
+
+
 def brief(plan: Plan) -> dict[str, str]:
     """Return a short name of each setting: what it changes at the reference, without the names of slots and options.
 
@@ -147,7 +160,7 @@ def _values(options: str) -> str:
 def fitted(labels: Iterable[str], points: float, size: float = 6.5) -> list[str]:
     """Return labels that are no wider than this at a font size, their middle left out, and still differ."""
     found: list[str] = []
-    for label in labels:
+    for label in map(one_line, labels):
         short, n = label, len(label)
         while text_width(short, size) > points and n > 3:
             n -= 1
@@ -160,9 +173,21 @@ def fitted(labels: Iterable[str], points: float, size: float = 6.5) -> list[str]
     return found
 
 
-def text_width(text: str, size: float) -> float:
+def folded(text: str, points: float, size: float) -> str:
+    """Return bold text in lines that are no wider than this at a font size."""
+    lines = [""]
+    for word in re.findall(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+", text):
+        for part in word if text_width(word, size, weight="bold") > points else [word]:
+            if text_width(lines[-1] + part, size, weight="bold") > points:
+                lines.append("")
+            lines[-1] += part if lines[-1] else part.lstrip()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def text_width(text: str, size: float, *, weight: str = "normal") -> float:
     """Return the width of text at a font size, both in points."""
-    width, _, _ = _to_path().get_text_width_height_descent(text, font_manager.FontProperties(size=size), ismath=False)
+    font = font_manager.FontProperties(size=size, weight=weight)
+    width, _, _ = _to_path().get_text_width_height_descent(text, font, ismath=False)
     return float(width)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.figures.drawing import COLOURS, GREY, MARKERS, Drawing, blank, brief, fitted
-from reports.formats import clauses, few, fixed, listed, paragraph, percent, quoted
+from reports.figures.drawing import COLOURS, GREY, MARKERS, Drawing, blank, brief, fitted, text_width, undrawn
+from reports.formats import clauses, fixed, paragraph, percent, some
 from reports.language import tr
 from reports.sentences import partners
 from reports.tables.columns import several_partners
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from reports.analysis import Analysis
-    from reports.comparison import Contrast, Verdict
+    from reports.comparison import Contrast
 
 MOST = 40  # rows; a page has no room for more
-ROOM = 3.0  # inches from which differences are written beside their intervals
+WRITTEN = 6.2  # points of the differences in figures
+ROOM = 60.0  # points that intervals need; what is left is for names and figures
 
 
 def forest(analysis: Analysis, width: float) -> Drawing | None:
@@ -39,15 +40,19 @@ def forest(analysis: Analysis, width: float) -> Drawing | None:
     if comparison.practical is not None:
         for sign in (-1, 1):
             axes.axvline(sign * comparison.practical * metric.scale, color=GREY, linewidth=0.7, linestyle=":")
-    for y, row in enumerate(rows):
-        _draw(axes, y, row, analysis, written=width >= ROOM)
     name = brief(analysis.plan)
-    axes.set_yticks(range(len(rows)), fitted([name[row.setting] for row in rows], 0.36 * 72 * width))
+    names = fitted([name[row.setting] for row in rows], 0.36 * 72 * width)
+    texts = [_draw(axes, y, row, analysis) for y, row in enumerate(rows)]
+    if _widest(names, 6.5) + _widest(texts, WRITTEN) + ROOM <= 72 * width:
+        for y, text in enumerate(texts):
+            axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=WRITTEN)
+    axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     better = "→" if metric.higher_is_better else "←"
     unit = f" [{metric.difference_unit}]" if metric.difference_unit else ""
-    axes.set_xlabel(tr("Δ {metric}{unit}; better {arrow}", metric=metric.name, unit=unit, arrow=better))
+    label = tr("Δ {metric}{unit}; better {arrow}", metric=metric.name, unit=unit, arrow=better)
+    axes.set_xlabel(fitted([label], 0.5 * 72 * width, 7)[0])
     title = (
         tr("Which settings differ from what they are compared with?")
         if several_partners(comparison)
@@ -68,10 +73,11 @@ def _shown(known: list[Contrast]) -> tuple[list[Contrast], int]:
     return [row for row in known if row.setting in kept], len(known) - MOST
 
 
-def _draw(axes: Axes, y: int, row: Contrast, analysis: Analysis, *, written: bool) -> None:
+def _draw(axes: Axes, y: int, row: Contrast, analysis: Analysis) -> str:
+    """Draw a difference with its interval, and return both as text."""
     estimate, scale = row.estimate, analysis.plan.metric.scale
     if estimate is None:
-        return
+        return ""
     verdict = row.verdict or "inconclusive"
     colour = COLOURS[verdict]
     value = estimate.value * scale
@@ -81,36 +87,30 @@ def _draw(axes: Axes, y: int, row: Contrast, analysis: Analysis, *, written: boo
         low, high = estimate.low * scale, estimate.high * scale
         axes.plot([low, high], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt")
         text += f" [{fixed(low, analysis.decimals, signed=True)}, {fixed(high, analysis.decimals, signed=True)}]"
-    axes.plot(
-        [value],
-        [y],
-        MARKERS[verdict],
-        color=colour,
-        markersize=4,
-        markerfacecolor=colour if row.verdict and verdict != "inconclusive" else "white",
-    )
-    if written:
-        axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6.2)
+    face = "white" if verdict == "inconclusive" else colour
+    axes.plot([value], [y], MARKERS[verdict], color=colour, markersize=4, markerfacecolor=face)
+    return text
+
+
+def _widest(texts: list[str], size: float) -> float:
+    return max(text_width(text, size) for text in texts)
 
 
 def _alt(known: list[Contrast], analysis: Analysis) -> str:
-    metric, found = analysis.plan.metric, []
-    templates: tuple[tuple[Verdict, Callable[..., str]], ...] = (
-        ("better", lambda names: tr("{names} better", names=names)),
-        ("worse", lambda names: tr("{names} worse", names=names)),
-    )
-    for verdict, say in templates:
-        named = [
-            f"{row.setting} ({metric.difference(row.estimate.value, analysis.decimals)})"
-            for row in known
-            if row.verdict == verdict and row.estimate is not None
-        ]
-        if named:
-            found.append(say(listed(named)))
-    open_ones = [f"'{row.setting}'" for row in known if row.verdict in (None, "inconclusive", "equivalent")]
-    if open_ones:
-        found.append(tr("not told apart: {names}", names=few(open_ones)))
-    return tr("Beside {partner}: {found}.", partner=partners(analysis.comparison), found=clauses(found))
+    metric, named = analysis.plan.metric, dict[str | None, list[str]]()
+    for row in known:
+        if row.estimate is not None:
+            text = f"{row.setting} ({metric.difference(row.estimate.value, analysis.decimals)})"
+            named.setdefault(row.verdict, []).append(text)
+    said: dict[str | None, Callable[[str], str]] = {
+        "better": lambda names: tr("{names} better", names=names),
+        "worse": lambda names: tr("{names} worse", names=names),
+        "equivalent": lambda names: tr("{names} equivalent", names=names),
+        "inconclusive": lambda names: tr("not told apart: {names}", names=names),
+        None: lambda names: tr("not tested: {names}", names=names),
+    }
+    found = clauses([say(some(named[verdict])) for verdict, say in said.items() if verdict in named])
+    return tr("Beside {partner}: {found}.", partner=partners(analysis.comparison), found=found)
 
 
 def _caption(analysis: Analysis, left_out: int) -> str:
@@ -125,6 +125,8 @@ def _caption(analysis: Analysis, left_out: int) -> str:
         parts.append(
             tr("Triangles: better or worse after correction for the number of comparisons; circles: inconclusive.")
         )
+        if any(row.verdict == "equivalent" for row in comparison.tested):
+            parts.append(tr("Squares: equivalent within the smallest difference that matters."))
         sizes = {row.detectable for row in comparison.tested if row.detectable is not None}
         if len(sizes) == 1:
             size = metric.size(sizes.pop(), analysis.decimals)
@@ -133,8 +135,7 @@ def _caption(analysis: Analysis, left_out: int) -> str:
         parts.append(tr("One seed: noise is unknown, and nothing is tested."))
     if comparison.practical is not None:
         parts.append(tr("Dotted: the smallest difference that matters."))
-    if comparison.failed:
-        parts.append(tr("Not drawn, as runs failed: {names}.", names=quoted(comparison.failed)))
+    parts.extend(undrawn([row.setting for row in comparison.contrasts if row.estimate is None], comparison.failed))
     if left_out:
         parts.append(tr("{n} settings between the largest and the smallest differences are left out.", n=left_out))
     return paragraph(parts)

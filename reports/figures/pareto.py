@@ -2,131 +2,143 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+from matplotlib.transforms import Bbox
 
-from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, fitted
-from reports.formats import paragraph, some
+from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, fitted, text_width, undrawn
+from reports.formats import paragraph, percent, quoted
 from reports.language import tr
 from reports.pareto import cost_of_front, front
+from reports.tables.columns import several_partners
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from reports.analysis import Analysis
 
 UNITS = {"latency_ms": (1.0, "ms"), "macs": (1e6, "M"), "params": (1e3, "k")}
-PLACES = [(4, 4, "left"), (4, -9, "left"), (-4, 4, "right"), (-4, -9, "right"), (7, -2, "left"), (-7, -2, "right"), (0, 8, "center"), (0, -13, "center")]  # fmt: skip
+SIZE = 6.2  # of names
+# Where a name may stand: points from its point to its nearer end, and to its middle; the best first.
+PLACES = tuple((side * dx, dy) for dx, dy in ((4, 5), (4, -5), (5, 0), (4, 11), (4, -11)) for side in (1, -1))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A setting as it is drawn, in the units of the axes; its bar goes from `low` to `high`."""
+
+    label: str
+    cost: float
+    score: float
+    low: float
+    high: float
 
 
 def pareto(analysis: Analysis, width: float) -> Drawing | None:
     """Return the plot; None where no two settings differ in a cost."""
     cost = cost_of_front(analysis)
-    if cost is None:
+    best = front(analysis, cost) if cost else []
+    if cost is None or not best:
         return None
     plan, metric = analysis.plan, analysis.plan.metric
-    scale, unit = UNITS[cost]
-    best = front(analysis, cost)
-    figures = analysis.measurements
-    shown = figures[figures["mean"].notna() & ~figures["setting"].isin(list(analysis.comparison.failed))]
-    if shown.empty:
-        return None
+    by_difference = _by_difference(analysis)
+    marks = list(_marks(analysis, cost, by_difference=by_difference))
     figure = blank(width, 2.4)
     axes = figure.add_subplot()
-    x, y = (shown[cost] / scale).tolist(), (shown["mean"] * metric.scale).tolist()
-    for at, score, row in zip(x, y, shown.itertuples(), strict=True):
-        low, high = _ends(row, plan.reference, metric.scale, score)
-        on = row.setting in best
-        colour = COLOURS["equivalent"] if on else GREY
-        axes.plot([at, at], [low, high], color=colour, linewidth=0.8)
-        axes.plot(
-            [at],
-            [score],
-            "o" if on else "s",
-            color=colour,
-            markersize=4 if on else 3,
-            markerfacecolor=colour if on else "white",
+    _draw(axes, marks, best)
+    if by_difference:
+        axes.axhline(
+            next(one.score for one in marks if one.label == plan.reference), color=GREY, linewidth=0.7, linestyle=":"
         )
-    line = sorted((at, score) for at, score, label in zip(x, y, shown["setting"], strict=True) if label in best)
-    axes.step(
-        [at for at, _ in line],
-        [score for _, score in line],
-        where="post",
-        color=COLOURS["equivalent"],
-        linewidth=0.8,
-        linestyle="--",
-        zorder=0,
-    )
-    if min(x) > 0 and max(x) > 10 * min(x):
-        axes.set_xscale("log")
-    axes.margins(0.12)
-    names = {"latency_ms": tr("latency"), "macs": "MACs", "params": tr("parameters")}
-    axes.set_xlabel(f"{names[cost]} [{unit}]")
-    axes.set_ylabel(metric.header)
-    points = list(zip(x, y, shown["setting"], strict=True))
-    # Those on the front first: they get a name in any case, the others where there is room.
-    order = sorted(points, key=lambda point: point[2] not in best)
-    n_named = _name(figure, axes, order, brief(plan), n_sure=len(best))
-    caption = tr(
-        "Filled: on the front of {metric} and {cost}, as far as all pairs tell; bars: intervals of the difference from '{reference}', or one standard deviation.",
-        metric=metric.name,
-        cost=names[cost],
-        reference=plan.reference,
-    )
-    if n_named < len(shown):
-        caption = paragraph([caption, tr("Named are those on the front, and others where there is room.")])
+    name = {"latency_ms": tr("latency"), "macs": "MACs", "params": tr("parameters")}[cost]
+    axes.set_xlabel(f"{name} [{UNITS[cost][1]}]")
+    axes.set_ylabel(fitted([metric.header], 120, 7)[0])
+    # Those on the front and the reference get a name in any case, the others where there is room.
+    first = {*best, plan.reference}
+    marks.sort(key=lambda one: one.label not in first)
+    known = brief(plan)
+    names = fitted([known[one.label] for one in marks], 0.4 * 72 * width, SIZE)
+    n_named = _name(axes, names, marks, n_sure=sum(one.label in first for one in marks))
+    parts = [
+        tr("Filled: on the front of {metric} and {cost}, as far as all pairs tell.", metric=metric.name, cost=name)
+    ]
+    if by_difference:
+        level = percent(analysis.comparison.level)
+        parts.append(
+            tr("Bars: {level} intervals of the difference from '{label}' (dotted).", level=level, label=plan.reference)
+        )
+    elif any(one.low < one.high for one in marks):
+        parts.append(tr("Bars: ± one standard deviation over seeds."))
+    if n_named < len(marks):
+        parts.append(tr("Named are those on the front, and others where there is room."))
+    lacking = [label for label in plan.settings if label not in {one.label for one in marks}]
     return Drawing(
-        "pareto", tr("Which settings are worth their {cost}?", cost=names[cost]),
-        tr("On the front: {names}.", names=some([tr("'{label}'", label=label) for label in best])) if best else tr("No setting is complete."), caption, figure,
+        "pareto", tr("Which settings are worth their {cost}?", cost=name), tr("On the front: {names}.", names=quoted(best)),
+        paragraph([*parts, *undrawn(lacking, analysis.comparison.failed)]), figure,
     )  # fmt: skip
 
 
-def _ends(row: Any, reference: str, scale: float, score: float) -> tuple[float, float]:
-    """Return the ends of the interval of a score: that of its difference, around itself, or one standard deviation."""
-    if row.setting != reference and pd.notna(row.low) and pd.notna(row.high):
-        half = (row.high - row.low) / 2 * scale
-    else:
-        half = row.sd * scale if pd.notna(row.sd) else 0.0
-    return score - half, score + half
+def _by_difference(analysis: Analysis) -> bool:
+    """Tell whether bars are intervals of the difference from the reference, since all are compared with it."""
+    comparison = analysis.comparison
+    return bool(comparison.tested) and comparison.race is None and not several_partners(comparison)
 
 
-def _name(
-    figure: Figure, axes: Axes, points: Sequence[tuple[float, float, str]], names: Mapping[str, str], *, n_sure: int
-) -> int:
+def _marks(analysis: Analysis, cost: str, *, by_difference: bool) -> Iterator[Mark]:
+    """Yield the settings that are drawn: intervals of differences stand around the reference's score."""
+    measured = analysis.measurements.set_index("setting")
+    shown = measured[measured["mean"].notna() & ~measured.index.isin(list(analysis.comparison.failed))]
+    scale = analysis.plan.metric.scale
+    spread = shown["sd"].astype(float).fillna(0.0)
+    low, high = shown["mean"] - spread, shown["mean"] + spread
+    if by_difference:
+        at = float(measured["mean"][analysis.plan.reference])
+        low, high = ((at + shown[end].astype(float)).fillna(shown["mean"]) for end in ("low", "high"))
+    for label, price, *ends in zip(shown.index, shown[cost], shown["mean"], low, high, strict=True):
+        yield Mark(str(label), float(price) / UNITS[cost][0], *(float(end) * scale for end in ends))
+
+
+def _draw(axes: Axes, marks: Sequence[Mark], best: Sequence[str]) -> None:
+    for one in marks:
+        colour = COLOURS["equivalent"] if one.label in best else GREY
+        marker, size, face = ("o", 4, colour) if one.label in best else ("s", 3, "white")
+        axes.plot([one.cost] * 2, [one.low, one.high], color=colour, linewidth=0.8)
+        axes.plot([one.cost], [one.score], marker, color=colour, markersize=size, markerfacecolor=face)
+    steps = sorted((one.cost, one.score) for one in marks if one.label in best)
+    axes.step(*zip(*steps, strict=True), where="post", color=COLOURS["equivalent"], linewidth=0.8, linestyle="--")
+    costs = [one.cost for one in marks]
+    if min(costs) > 0 and max(costs) > 10 * min(costs):
+        axes.set_xscale("log")
+    axes.margins(0.12)
+
+
+def _name(axes: Axes, names: Sequence[str], marks: Sequence[Mark], *, n_sure: int) -> int:
     """Write names beside points, the first `n_sure` in any case, others where they cover nothing; return how many."""
-    named, room = 0, 0.4 * 72 * float(figure.get_size_inches()[0])
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    taken = [axes.transData.transform((at, score)) for at, score, _ in points]
-    boxes: list[Any] = []
-    frame = axes.get_window_extent(renderer)
-    for i, (at, score, label) in enumerate(points):
-        trials: list[tuple[int, int, Any, Any]] = []
-        short = fitted([names[label]], room, 6.2)[0]
-        for dx, dy, side in PLACES:
-            text = axes.annotate(
-                short,
-                (at, score),
-                xytext=(dx, dy),
-                textcoords="offset points",
-                ha=side,
-                fontsize=6.2,
-                annotation_clip=False,
-            )
-            box = text.get_window_extent(renderer)
-            hits = sum(box.overlaps(other) for other in boxes) + sum(box.contains(*point) for point in taken)
-            outside = not (frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1)
-            trials.append((2 * hits + outside, len(trials), text, box))
-        best = min(trials, key=lambda one: one[:2])
-        is_kept = best[0] == 0 or i < n_sure
-        for one in trials:
-            if one is not best or not is_kept:
-                one[2].remove()
-        if is_kept:
-            boxes.append(best[3])
-            named += 1
-    return named
+    figure, pixels = axes.figure, axes.figure.dpi / 72
+    figure.draw_without_rendering()  # type: ignore[union-attr]  # so that it is known where all is
+    frame, at = axes.get_window_extent(), axes.transData.transform
+    covered = [Bbox(at([(one.cost, one.low), (one.cost, one.high)])).padded(pixels) for one in marks]
+    covered += [Bbox(at([(one.cost, one.score)] * 2)).padded(2.5 * pixels) for one in marks]
+    written: list[Bbox] = []
+    for i, (name, one) in enumerate(zip(names, marks, strict=True)):
+        x, y = at((one.cost, one.score))
+        wide, high = text_width(name, SIZE) * pixels, 1.15 * SIZE * pixels
+        trials: list[tuple[int, int, Bbox]] = []
+        for dx, dy in PLACES:
+            box = Bbox.from_bounds(x + dx * pixels - (wide if dx < 0 else 0), y + dy * pixels - high / 2, wide, high)
+            is_inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            # Names on names are the worst; outside there are the numbers of the axes.
+            hits = 100 * box.count_overlaps(written) + 10 * (not is_inside) + box.count_overlaps(covered)
+            trials.append((hits, len(trials), box))
+        hits, place, box = min(trials, key=lambda trial: trial[:2])
+        if hits and i >= n_sure:
+            continue
+        axes.annotate(
+            name, (one.cost, one.score), xytext=PLACES[place], textcoords="offset points",
+            ha="right" if PLACES[place][0] < 0 else "left", va="center", fontsize=SIZE, annotation_clip=False,
+        )  # fmt: skip
+        written.append(box)
+    return len(written)

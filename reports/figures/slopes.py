@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, fitted, text_width
+from reports.figures.drawing import COLOURS, GREY, Drawing, blank, brief, fitted, text_width, undrawn
 from reports.formats import paragraph
 from reports.frame import tally
 from reports.language import tr
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reports.comparison import Contrast
 
 MOST = 8  # settings
-NARROWEST = 44.0  # points of a panel
+NARROWEST = 54.0  # points of a panel
 
 
 def slopes(analysis: Analysis, width: float) -> Drawing | None:
@@ -30,31 +30,32 @@ def slopes(analysis: Analysis, width: float) -> Drawing | None:
     rows = [row for row in known if row.setting in kept]
     scores = tally(analysis.runs, metric.name)
     name = brief(analysis.plan)
-    names = fitted([name[row.setting] for row in rows], 36 * width)
-    room = max(*(text_width(one, 6.5) for one in names), NARROWEST)
-    n_columns = max(1, min(int((72 * width - 30) / (room + 8)), MOST, len(rows)))
+    whole = 72 * width - 40
+    room = max(NARROWEST, *(text_width(name[row.setting], 6.5) for row in rows))
+    n_columns = min(max(int(whole / (room + 8)), 2), len(rows))
     n_rows = ceil(len(rows) / n_columns)
-    figure = blank(width, 0.45 + (1.25 if n_rows == 1 else 1.0) * n_rows)
+    n_columns = ceil(len(rows) / n_rows)  # as many in each row
+    room = whole / n_columns - 8
+    names = fitted([name[row.setting] for row in rows], room)
+    height = 0.45 + (1.25 if n_rows == 1 else 1.0) * n_rows
+    figure = blank(width, height)
     panels = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
     for axes, row, title in zip(panels.flat, rows, names, strict=False):
-        _panel(
-            axes, row, (fitted([name[row.against]], 0.7 * 72 * width / n_columns - 20)[0], title), scores, metric.scale
-        )
+        _panel(axes, row, (fitted([name[row.against]], room)[0], title), scores, metric.scale)
     for axes in list(panels.flat)[len(rows) :]:
         axes.set_visible(False)
-    for axes in panels[:, 0]:
-        axes.set_ylabel(metric.header)
+    figure.supylabel(fitted([metric.header], 72 * height - 40, 7)[0], fontsize=7)
     agree = [f"{row.setting} {row.wins}/{row.n}" for row in rows]
-    left_out = len(known) - len(rows)
-    caption = tr("Thin: one line a seed. Thick: the mean.")
-    if left_out:
-        caption = paragraph(
-            [caption, tr("The {n} settings with the largest differences of {all}.", n=len(rows), all=len(known))]
-        )
+    parts = [tr("Thin: one line a seed. Thick: the mean.")]
+    if any(row.verdict in ("better", "worse") for row in rows):
+        parts.append(tr("Green: better; orange: worse, after correction for the number of comparisons."))
+    if len(rows) < len(known):
+        parts.append(tr("The {n} settings with the largest differences of {all}.", n=len(rows), all=len(known)))
+    lacking = [row.setting for row in analysis.comparison.contrasts if row not in known]
     return Drawing(
         "slopes", tr("Do all seeds agree?"),
         tr("Seeds on which each setting is better than what it is compared with: {found}.", found=tr(", ").join(agree)),
-        caption, figure,
+        paragraph([*parts, *undrawn(lacking, analysis.comparison.failed)]), figure,
     )  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def _panel(
     means = [sum(one[seed] for seed in shared) / len(shared) * scale for one in (left, right)]
     axes.plot([0, 1], means, color=colour, linewidth=2, marker="o", markersize=3.5)
     axes.set_xlim(-0.3, 1.3)
-    axes.set_xticks([0, 1], [names[0], ""], ha="left")
+    axes.set_xticks([-0.3], [names[0]], ha="left")
     axes.tick_params(axis="x", length=0)
     axes.set_title(names[1], fontsize=6.5, loc="right")
     axes.grid(visible=False, axis="x")

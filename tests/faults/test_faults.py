@@ -157,6 +157,7 @@ def errors(folder, name):
         where key = 'ablate.error' and name = '{name}'""")]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_segfaulting_block_fails_once_and_the_innocent_spend_no_attempt(misbehaved):
     named = [status for name, status in states(misbehaved) if name == "se seed 0"]
 
@@ -165,17 +166,20 @@ def test_a_segfaulting_block_fails_once_and_the_innocent_spend_no_attempt(misbeh
     assert [status for name, status in states(misbehaved) if name == "none seed 0"] == ["FINISHED"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_killed_for_memory_goes_on_from_its_checkpoint(misbehaved):
     assert [status for name, status in states(misbehaved) if name == "cbam seed 0"] == ["FINISHED"]
     assert re.search(r"worker process died: .*\nwent on from epoch 1$", notes(misbehaved)["cbam seed 0"])
 
 
+@pytest.mark.slow
 def test_a_raising_trial_is_recorded_with_every_attempt_and_its_traceback(misbehaved):
     assert errors(misbehaved, "eca seed 0") == ["ZeroDivisionError: on purpose"] * 3
     kept = [path.read_text("utf-8") for path in misbehaved.rglob("traceback.txt")]
     assert sum("in misbehave" in text and "on purpose" in text for text in kept) == 3
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_fails_once_and_says_in_which_epoch(misbehaved):
     (error,) = errors(misbehaved, "coordinate seed 0")
     assert error.endswith("the score 'accuracy' became nan in epoch 2")
