@@ -117,6 +117,8 @@ class _Call:
         self._watch.n_earlier = self._outcome.n_already_complete
         self._know(course.trials, course.complete or {})
         course.know = self._know
+        # Before anything trains: what has begun again would be taken for what it went on from.
+        self._kept = {path.stem for path in (folder / "checkpoints").glob("*.pt")}
         self._n_noted = 0
         self._noted: dict[str, float] = {}  # of attempts under way, the seconds at which they were last recorded
 
@@ -225,7 +227,7 @@ class _Call:
         for trial in () if self._job.training else self._course.trials:
             epoch = 0 if trial.identity in complete else interrupted.get(trial.identity, 0)
             path = self._folder / "checkpoints" / f"{trial.identity}.pt"
-            if epoch and not path.is_file():
+            if epoch and trial.identity not in self._kept:
                 self._outcome.n_restarted += 1
                 self._say(
                     f"{trial.setting.label}, seed {trial.seed}: it had come to epoch {epoch}, but its checkpoint is "
