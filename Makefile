@@ -37,7 +37,7 @@ unit: setup
 
 # Those that keep one core busy run side by side; those that start processes of their own, or kill them, one by one.
 SIDE_BY_SIDE := tests/reports tests/test_reporting.py tests/blocks tests/benchmarks tests/test_seeding.py \
-	tests/test_matching.py tests/test_forecast.py tests/test_search.py tests/test_show.py tests/test_ui.py tests/test_wheel.py
+	tests/test_matching.py tests/test_forecast.py tests/test_search.py tests/test_show.py tests/test_wheel.py
 
 slow: setup
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(SIDE_BY_SIDE)
