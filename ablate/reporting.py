@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,10 +54,9 @@ def _report(records: "Records", correction: Literal["holm", "dunnett"], *, whole
     planned = records.plan()
     frame, n_stale = records.frame()
     searched = _searched(records) if planned["search"] else None
-    more = _more(records, planned, frame) if whole else {}
-    return reported(
-        planned, frame, notes=_notes(records, planned, n_stale), correction=correction, searched=searched, **more
-    )
+    notes = _notes(records, planned, n_stale)
+    found = reported(planned, frame, notes=notes, correction=correction, searched=searched)
+    return replace(found, **_more(records, planned, frame)) if whole else found
 
 
 def reported(
@@ -66,7 +66,6 @@ def reported(
     notes: Sequence[str] = (),
     correction: Literal["holm", "dunnett"] = "holm",
     searched: "tuple[str, pd.DataFrame, dict[str, float]] | None" = None,
-    **more: Any,
 ) -> "Report":
     """Return the report on the runs of what was planned, as `Records.plan` and `Records.frame` give both.
 
@@ -76,7 +75,6 @@ def reported(
         notes: what was noticed.
         correction: for several comparisons.
         searched: of a search what it has found, the runs that it chose by, and importances.
-        more: further attributes of the report.
     """
     from reports.factors import Factor  # noqa: PLC0415  # pandas and scipy take a second
     from reports.report import report_on  # noqa: PLC0415  # as above
@@ -94,10 +92,10 @@ def reported(
         found, runs, importances = searched
         held_out = tr("Scored on the held-out part, by which the search chose.")
         varied = (planned["selected"], runs, plan.scored_on if planned["select"] == "test" else held_out)
-        return report_on(frame, plan, factors=factors, varied=varied, found=found, importances=importances, **more)
+        return replace(report_on(frame, plan, factors=factors, varied=varied), found=found, importances=importances)
     several = planned["design"] in ("factorial", "list") and len(_varied(planned)) > 1
     averaged = several or planned["design"] == "fractional"
-    return report_on(frame, plan, factors=factors if averaged else (), **more)
+    return report_on(frame, plan, factors=factors if averaged else ())
 
 
 def _more(records: "Records", planned: Mapping[str, Any], frame: "pd.DataFrame") -> dict[str, Any]:
@@ -271,10 +269,11 @@ def check_begun(result: "Report") -> None:
     states = result.frame["state"]
     if (states == "complete").any():
         return
+    from reports.formats import few  # noqa: PLC0415  # pandas and scipy take a second
+
     running = result.frame[states == "running"]
     named = [f"{label!r} seed {seed}" for label, seed in zip(running["setting"], running["seed"], strict=True)]
-    shown = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
-    there = [f"running: {shown}"] if named else []
+    there = [f"running: {few(named)}"] if named else []
     there += [f"{n} {state}" for state in ("failed", "killed", "pruned") if (n := int((states == state).sum()))]
     name = result.plan.study
     raise StoreError(
@@ -315,35 +314,33 @@ def figures(result: "Report", *, style: str = "cvpr", lang: str = "en") -> dict[
     return {f"{result.plan.study}-{one.key}.{kind}": figures.save(one, kind) for one in drawn for kind in kinds}
 
 
-def page(result: "Report", english: "Report", *, lang: str = "en") -> str:
-    """Return the page of a report; its LaTeX is that of the same report in English."""
+def page(result: "Report", documents: Mapping[str, str], *, lang: str = "en") -> str:
+    """Return the page of a report; its tables' LaTeX, which is English, is among `documents`."""
     from reports import figures, latex, page  # noqa: PLC0415  # matplotlib takes a second
 
     with speaking(lang):
         drawn = figures.figures(result, titled=False)
-    sources = {table.key: latex.render(table) for table in english.tables}
+    sources = {table.key: documents[f"{latex.stem(result, table)}.tex"] for table in result.tables}
     return page.page(result, drawn, latex=sources, lang=lang)
 
 
-def log(place: Place, english: "Report", page: Path) -> None:
+def log(place: Place, result: "Report", documents: Mapping[str, str], page: str) -> None:
     """Put a study's page and its tables beside its runs in MLflow.
 
     Raises:
         StoreError: if the store cannot be written.
     """
-    from reports import latex  # noqa: PLC0415  # pandas and scipy take a second
-
-    tables = {f"tables/{name}": text.encode() for name, text in latex.documents(english).items()}
-    markdown = "\n".join(table.to_markdown() for table in english.tables)
-    kept = {"index.html": page.read_bytes(), "tables/tables.md": markdown.encode(), **tables}
-    open_records(place, english.plan.study).put_report(kept)
+    tables = {f"tables/{name}": text.encode() for name, text in documents.items()}
+    markdown = "\n".join(table.to_markdown() for table in result.tables)
+    kept = {"index.html": page.encode(), "tables/tables.md": markdown.encode(), **tables}
+    open_records(place, result.plan.study).put_report(kept)
 
 
 def files(result: "Report") -> dict[str, str]:
     """Return what `ablate run` leaves beside the records: the runs, and each printed table in every form, by name."""
     from reports import latex  # noqa: PLC0415  # pandas and scipy take a second
 
-    contents = {"runs.csv": result.frame.to_csv(index=False)}
+    contents = {"runs.csv": result.frame.to_csv(index=False), "ablation-preamble.tex": latex.PREAMBLE}
     for table in result.printed:
         contents[f"{table.key}.csv"] = table.frame.to_csv()
         contents[f"{table.key}.md"] = table.to_markdown()
@@ -384,7 +381,7 @@ def open_records(place: Place, name: str) -> "Records":
     nothing = StoreError(f"nothing has been run here: {place.address} holds no study")
     if place.is_new():
         raise nothing
-    from ablate.tracking import Records, studies  # noqa: PLC0415  # MLflow takes 2 s to import
+    from ablate.tracking import Records, studies  # noqa: PLC0415  # SQLAlchemy takes a moment
 
     known = studies(place)
     if not known:

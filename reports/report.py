@@ -108,9 +108,8 @@ def report_on(
     *,
     factors: Sequence[Factor] = (),
     varied: tuple[Mapping[str, Mapping[str, str]], pd.DataFrame, str] | None = None,
-    **more: object,
 ) -> Report:
-    """Return the report on the runs of a plan.
+    """Return the report on the runs of a plan; what else is known of them is for `dataclasses.replace`.
 
     Args:
         frame: the runs, one row each.
@@ -118,7 +117,6 @@ def report_on(
         factors: the slots, parents first; without them no slot gets an effect.
         varied: settings, runs and a sentence on their scores where what slots do is found from others than those of
             the plan, as for a search.
-        more: further attributes of the report.
 
     Raises:
         ResultsError: if the runs are not fit to report, or do not belong to the plan.
@@ -132,5 +130,4 @@ def report_on(
         )  # fmt: skip
         slots = Slots(factors, settings, seen, effects, scored_on)
     analysis = None if plan.design == "fractional" else analyse(frame, plan)
-    tables = all_tables(plan, analysis, slots)
-    return Report(plan, frame, analysis, slots, tables, **more)  # type: ignore[arg-type]
+    return Report(plan, frame, analysis, slots, all_tables(plan, analysis, slots))

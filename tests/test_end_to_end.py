@@ -75,7 +75,7 @@ def test_a_run_prints_where_the_records_are_first_and_ends_with_the_table_and_wh
     assert lines[0] == f"Records: {(folder / 'runs').resolve()}"
     assert [line.split()[0] for line in table_of(first_run).splitlines()] == ["none", "se"]
     written = re.findall(r"^wrote (.+)$", first_run, flags=re.MULTILINE)
-    assert len(written) == 4
+    assert len(written) == 5
     assert all((folder / path).stat().st_size > 100 for path in written)
 
 

@@ -169,7 +169,7 @@ def test_a_study_without_a_complete_run_says_what_is_running(folder):
 
     assert result.exit_code == 2
     assert (
-        "no run of study 'first' is complete (running: 'none' seed 0, 'none' seed 1, 'none' seed 2; 6 failed)"
+        "no run of study 'first' is complete (running: 'none' seed 0, 'none' seed 1 and 'none' seed 2; 6 failed)"
         in result.output
     )
     assert not (folder / "tex").exists()

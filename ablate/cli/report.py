@@ -10,7 +10,7 @@ from ablate.cli.group import main
 from ablate.cli.options import TRACKING, name_of, place_of, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ablate.place import Place
     from reports.report import Report
@@ -123,15 +123,16 @@ def _refuse(ctx: click.Context, names: "Iterable[str]", why: str) -> None:
 def _study(place: "Place", name: str, options: "Mapping[str, Any]") -> None:
     from ablate import reporting
 
-    lang, correction = options["lang"], options["correction"]
     whole = not options["only_table"] or bool(options["latex"] or options["figures"])
-    result = reporting.report(place, name, correction=correction, lang=lang, whole=whole)
+
+    def made(lang: str) -> "Report":
+        return reporting.report(place, name, correction=options["correction"], lang=lang, whole=whole)
+
+    result = made(options["lang"])
     reporting.check_begun(result)
-    english = result if lang == "en" else reporting.report(place, name, correction=correction, whole=whole)
-    page = options["html"] or place.folder_of(name) / "report" / "index.html"
-    _publish(result, english, options, page)
-    if not options["only_table"]:
-        _log(place, english, page)
+    documents, page = _publish(result, made, options, place.folder_of(name) / "report" / "index.html")
+    if page:
+        _log(place, result, documents, page)
 
 
 def _elsewhere(place: "Place", source: str, options: "Mapping[str, Any]") -> None:
@@ -147,34 +148,53 @@ def _elsewhere(place: "Place", source: str, options: "Mapping[str, Any]") -> Non
     costs = {cost: column for cost, _, column in pairs}
     missing = options["missing"] == "failed"
     columns = Columns(settings, metric, options["seed_column"], options["state_column"], costs, missing)
-    results = []
-    for lang in dict.fromkeys((options["lang"], "en")):
+
+    def made(lang: str) -> "Report":
         with speaking(lang):
-            results.append(
-                report_from(
-                    found.rows, columns, where=found.where, name=found.name, at=found.at, question=options["question"],
-                    reference=options["reference"], unit=options["unit"], practical=options["practical"],
-                    higher_is_better=not options["lower_is_better"] and metric not in found.minimized,
-                    correction=options["correction"],
-                )
+            return report_from(
+                found.rows, columns, where=found.where, name=found.name, at=found.at, question=options["question"],
+                reference=options["reference"], unit=options["unit"], practical=options["practical"],
+                higher_is_better=not options["lower_is_better"] and metric not in found.minimized,
+                correction=options["correction"],
             )  # fmt: skip
-    _publish(results[0], results[-1], options, options["html"] or Path(f"{found.name}-report") / "index.html")
+
+    _publish(made(options["lang"]), made, options, Path(f"{found.name}-report") / "index.html")
 
 
 def _listed(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _publish(result: "Report", english: "Report", options: "Mapping[str, Any]", page: Path) -> None:
-    """Print the table, and write what was asked for and the page."""
+def _publish(
+    result: "Report", made: "Callable[[str], Report]", options: "Mapping[str, Any]", page: Path
+) -> tuple[dict[str, str], str]:
+    """Print the table, write what was asked for and the page, and return the documents and the page.
+
+    All is made before the first file is written. `made` returns the report in a language: LaTeX is English.
+    """
     from ablate import reporting
     from ablate.cli import terminal
+    from reports.latex import documents
 
-    contents = _contents(result, english, options)
-    if not options["only_table"]:
-        contents[page] = reporting.page(result, english, lang=options["lang"])
+    lang, style, wants_page = options["lang"], options["style"], not options["only_table"]
+    english = result if lang == "en" or not (options["latex"] or wants_page) else made("en")
+    sources = documents(english, style=style) if options["latex"] or wants_page else {}
+    contents: dict[Path, str | bytes] = {}
+    if options["csv"]:
+        contents[options["csv"]] = result.frame.to_csv(index=False)
+    if options["markdown"]:
+        contents[options["markdown"]] = "\n".join(table.to_markdown() for table in result.printed)
+    if options["latex"]:
+        contents |= {options["latex"] / name: text for name, text in sources.items()}
+    if options["figures"]:
+        drawn = reporting.figures(result, style=style, lang=lang)
+        contents |= {options["figures"] / name: content for name, content in drawn.items()}
+    text = reporting.page(result, sources, lang=lang) if wants_page else ""
+    if text:
+        contents[options["html"] or page] = text
     terminal.show(result)
     _write(contents)
+    return sources, text
 
 
 def _compare(place: "Place", names: tuple[str, str], options: "Mapping[str, Any]") -> None:
@@ -202,25 +222,6 @@ def _compare(place: "Place", names: tuple[str, str], options: "Mapping[str, Any]
     _write(contents)
 
 
-def _contents(result: "Report", english: "Report", options: "Mapping[str, Any]") -> dict[Path, str | bytes]:
-    """Make all that was asked for, before the first file is written."""
-    from ablate import reporting
-
-    contents: dict[Path, str | bytes] = {}
-    if options["csv"]:
-        contents[options["csv"]] = result.frame.to_csv(index=False)
-    if options["markdown"]:
-        contents[options["markdown"]] = "\n".join(table.to_markdown() for table in result.printed)
-    if options["latex"]:
-        from reports.latex import documents
-
-        contents |= {options["latex"] / name: text for name, text in documents(english, style=options["style"]).items()}
-    if options["figures"]:
-        drawn = reporting.figures(result, style=options["style"], lang=options["lang"])
-        contents |= {options["figures"] / name: content for name, content in drawn.items()}
-    return contents
-
-
 def _write(contents: "Mapping[Path, str | bytes]") -> None:
     from ablate import reporting
 
@@ -228,12 +229,12 @@ def _write(contents: "Mapping[Path, str | bytes]") -> None:
         say(f"wrote {reporting.write(path, content).as_posix()}")
 
 
-def _log(place: "Place", english: "Report", page: Path) -> None:
+def _log(place: "Place", result: "Report", documents: "Mapping[str, str]", page: str) -> None:
     """Put page and tables beside the study's runs in MLflow; where that cannot be, say so, as the page is written."""
     from ablate import reporting
     from ablate.errors import StoreError
 
     try:
-        reporting.log(place, english, page)
+        reporting.log(place, result, documents, page)
     except StoreError as error:
         say(f"not logged to MLflow: {error}", error=True)

@@ -30,25 +30,29 @@ def documents(report: Report, *, style: str = "cvpr") -> dict[str, str]:
     """
     made, name = style_of(style), key(report.plan.study)
     files = {"ablation-preamble.tex": PREAMBLE}
-    inputs = []
-    for i, table in enumerate(report.tables):
-        stem = name if i == 0 else f"{name}-{table.key}"
-        inputs.append(stem)
-        files[f"{stem}.tex"] = render(table, style=made, label=f"tab:{stem}")
-        files[f"{stem}.csv"] = table.frame.to_csv(index=False, lineterminator="\n")
-        files[f"{stem}.json"] = provenance(report, table)
+    for table in report.tables:
+        own = stem(report, table)
+        files[f"{own}.tex"] = render(table, style=made, label=f"tab:{own}")
+        files[f"{own}.csv"] = table.frame.to_csv(index=False, lineterminator="\n")
+        files[f"{own}.json"] = provenance(report, table)
     files[f"{name}-methods.tex"] = methods(report)
     lines = [
         f"% pdflatex {name}-all.tex shows every table; the paper inputs the preamble and the tables that it needs.",
         made.begin,
         r"\input{ablation-preamble.tex}",
         r"\begin{document}",
-        *(rf"\input{{{stem}.tex}}" for stem in inputs),
+        *(rf"\input{{{stem(report, table)}.tex}}" for table in report.tables),
         r"\clearpage",
         rf"\input{{{name}-methods.tex}}",
         r"\end{document}",
     ]
     return files | {f"{name}-all.tex": "\n".join(lines) + "\n"}
+
+
+def stem(report: Report, table: Table) -> str:
+    """Return what the files of a table are called."""
+    name = key(report.plan.study)
+    return name if table.key == report.table.key else f"{name}-{table.key}"
 
 
 def provenance(report: Report, table: Table) -> str:

@@ -1,5 +1,7 @@
 """Frames of runs for the tests of `reports`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -147,6 +149,6 @@ def crossed(runs):
             if design == "factorial"
             else []
         )
-        return report_on(edit(frame), Plan(**(plan | changes)), factors=factors, **(more or {}))
+        return replace(report_on(edit(frame), Plan(**(plan | changes)), factors=factors), **(more or {}))
 
     return make

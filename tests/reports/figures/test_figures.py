@@ -1,5 +1,6 @@
 import os
 import re
+from dataclasses import replace
 from itertools import combinations, product
 from xml.etree import ElementTree as ET
 
@@ -56,7 +57,7 @@ def reported(runs):
             "choices": {label: {"attention": label} for label in labels},
         }  # fmt: skip
         more = changes.pop("more", {})
-        return report_on(frame, Plan(**(plan | changes)), **more)
+        return replace(report_on(frame, Plan(**(plan | changes))), **more)
 
     return make
 

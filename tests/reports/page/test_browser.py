@@ -3,6 +3,7 @@
 import html
 import os
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -77,10 +78,8 @@ def hard(analysis, tmp_path_factory):
     )
     choices = {name: {"attention": name} for name in names}
     with speaking("zh"):
-        report = report_on(
-            found.runs, Plan(**(vars(found.plan) | {"choices": choices})), errors={("dead", 1): "diverged"}
-        )
-        text = made(report, lang="zh")
+        report = report_on(found.runs, Plan(**(vars(found.plan) | {"choices": choices})))
+        text = made(replace(report, errors={("dead", 1): "diverged"}), lang="zh")
     path = tmp_path_factory.mktemp("hard") / "index.html"
     path.write_text(text, encoding="utf-8")
     return path.as_uri()
