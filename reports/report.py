@@ -29,7 +29,6 @@ class Slots:
         scored_on: a sentence on the images that their scores come from.
     """
 
-    factors: Sequence[Factor]
     settings: Mapping[str, Mapping[str, str]]
     runs: pd.DataFrame
     effects: Effects
@@ -128,6 +127,6 @@ def report_on(
             seen, factors=factors, metric=plan.metric.name, settings=settings, level=plan.level,
             higher_is_better=plan.metric.higher_is_better,
         )  # fmt: skip
-        slots = Slots(factors, settings, seen, effects, scored_on)
+        slots = Slots(settings, seen, effects, scored_on)
     analysis = None if plan.design == "fractional" else analyse(frame, plan)
     return Report(plan, frame, analysis, slots, all_tables(plan, analysis, slots))

@@ -141,6 +141,7 @@ def test_two_studies_are_compared_over_the_settings_they_share(folder):
         (["frist"], "unknown study: 'frist'; did you mean 'first'?"),
         (["--compare", "first", "secnd"], "unknown study: 'secnd'; did you mean 'second'?"),
         (["--compare", "first", "first"], "'first' would be compared with itself"),
+        (["runs.csv"], "runs.csv holds results, and no study: name it after --from"),
         (["first", "--style", "cvrp"], "'cvrp' is not one of"),
         ([], "name a study; or two of them after --compare; or results after --from"),
         (["first", "--compare", "first", "second"], "name a study; or two of them after --compare"),

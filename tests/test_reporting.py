@@ -15,8 +15,8 @@ from ablate.study import Trial
 from ablate.tracking import entries
 from reports.figures import figures, save
 from reports.latex import documents
-from reports.latex.style import STYLES
 from reports.page import page
+from reports.styles import STYLES
 
 STUDIES = sorted(Path(__file__).parents[1].glob("studies/**/*.yml"))
 NAMES = [path.stem for path in STUDIES]

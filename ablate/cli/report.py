@@ -8,6 +8,8 @@ from click.core import ParameterSource
 
 from ablate.cli.group import main
 from ablate.cli.options import TRACKING, name_of, place_of, say
+from reports.language import LANGUAGES
+from reports.styles import STYLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +22,7 @@ OF_SOURCES = (
     "setting_columns", "seed_column", "metric", "lower_is_better", "unit", "reference", "state_column", "practical",
     "question", "missing", "cost_columns", "name", "study_name",
 )  # fmt: skip
+RESULTS = (".csv", ".tsv", ".jsonl")
 NOT_OF_TWO = ("figures", "html", "only_table")
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -33,7 +36,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--figures", metavar="DIR", type=FOLDER, help="Write every figure as PDF, SVG and PNG in DIR.")
 @click.option(
     "--style",
-    type=click.Choice(["cvpr", "neurips", "ieee"]),
+    type=click.Choice(list(STYLES)),
     default="cvpr",
     show_default=True,
     help="The column widths that tables and figures are made for.",
@@ -43,7 +46,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--csv", metavar="FILE", type=FILE, help="Write the frame of all runs here.")
 @click.option(
     "--lang",
-    type=click.Choice(["en", "zh"]),
+    type=click.Choice(list(LANGUAGES)),
     default="en",
     show_default=True,
     help="Language of table, Markdown and page; LaTeX is English.",
@@ -102,6 +105,8 @@ def report(ctx: click.Context, /, study: str | None, tracking: str | None, **opt
     place, compare, source = place_of(tracking), options["compare"], options["source"]
     if sum(given is not None for given in (study, compare, source)) != 1:
         raise click.UsageError("name a study; or two of them after --compare; or results after --from")
+    if study is not None and Path(study).suffix in RESULTS:
+        raise click.UsageError(f"{study} holds results, and no study: name it after --from")
     if source is None:
         _refuse(ctx, OF_SOURCES, "goes with --from alone: a study's file says it")
     if compare is not None:

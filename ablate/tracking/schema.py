@@ -18,7 +18,6 @@ METRICS = table(
     "metrics", column("run_uuid"), column("key"), column("value"), column("is_nan"), column("timestamp"), column("step")
 )
 LATEST = table("latest_metrics", column("run_uuid"), column("key"), column("value"), column("is_nan"))
-READ = (EXPERIMENTS, EXPERIMENT_TAGS, RUNS, TAGS, PARAMS, METRICS, LATEST)
 
 
 def migrations() -> Path:

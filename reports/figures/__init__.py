@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.errors import ResultsError, unknown
 from reports.figures.curves import curves
-from reports.figures.drawing import WIDTHS, Drawing, folded, save, settled
+from reports.figures.drawing import Drawing, folded, save, settled
 from reports.figures.forest import forest
 from reports.figures.pareto import pareto
 from reports.figures.slopes import slopes
 from reports.figures.slots import importance, interaction, raw
 from reports.formats import HAN
+from reports.styles import style_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reports.report import Report
 
-__all__ = ["WIDTHS", "Drawing", "figures", "save"]
+__all__ = ["Drawing", "figures", "save"]
 
 
 def figures(report: Report, *, style: str = "cvpr", titled: bool = True) -> tuple[Drawing, ...]:
@@ -32,13 +32,12 @@ def figures(report: Report, *, style: str = "cvpr", titled: bool = True) -> tupl
     Raises:
         ResultsError: if there is no such style.
     """
-    if style not in WIDTHS:
-        raise ResultsError(unknown("style", style, WIDTHS))
+    width = style_of(style).inches
     with settled():
-        found = tuple(_all(report, WIDTHS[style]))
+        found = tuple(_all(report, width))
         for one in found:
             if titled:
-                title = folded(one.title, 72 * WIDTHS[style] - 8, 7.5)
+                title = folded(one.title, 72 * width - 8, 7.5)
                 # Chinese fonts have no bold: a Latin word within would stand out.
                 one.figure.suptitle(title, x=0.01, ha="left", fontweight="normal" if HAN.search(title) else "bold")
             # Laid out once: another time would move it by a hair, and a file would not be the same twice.

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 # A Chinese font has no bold, and that is no news.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
-# Width of a column of text in inches: CVPR and IEEE have two columns, NeurIPS one.
-WIDTHS = {"cvpr": 3.25, "neurips": 5.5, "ieee": 3.5}
-
 # Okabe and Ito's colours, which people with every kind of colour vision tell apart; a marker goes with each.
 COLOURS = {"better": "#009E73", "worse": "#D55E00", "equivalent": "#0072B2", "inconclusive": "#6B6B6B"}
 MARKERS = {"better": "^", "worse": "v", "equivalent": "s", "inconclusive": "o"}

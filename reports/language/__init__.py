@@ -45,11 +45,6 @@ def speaking(lang: str) -> Iterator[None]:
         _spoken.reset(token)
 
 
-def spoken() -> str:
-    """Return the language that is spoken now."""
-    return _spoken.get()
-
-
 def tr(template: str, /, **values: object) -> str:
     """Return a template in the language that is spoken, filled in; values are text and never templates."""
     lang = _spoken.get()

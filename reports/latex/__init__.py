@@ -4,6 +4,6 @@ from reports.latex.documents import documents, stem
 from reports.latex.escape import escape
 from reports.latex.preamble import PREAMBLE
 from reports.latex.render import render
-from reports.latex.style import STYLES, Style, style_of
+from reports.styles import STYLES, Style, style_of
 
 __all__ = ["PREAMBLE", "STYLES", "Style", "documents", "escape", "render", "stem", "style_of"]

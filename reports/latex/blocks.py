@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reports.formats import MISSING
 from reports.latex.escape import escape
-from reports.latex.style import width
+from reports.latex.widths import width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

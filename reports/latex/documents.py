@@ -10,8 +10,8 @@ from reports.frame import complete
 from reports.latex.escape import escape, key
 from reports.latex.preamble import PREAMBLE
 from reports.latex.render import HEAD, render
-from reports.latex.style import style_of
 from reports.sentences import METHODS
+from reports.styles import style_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

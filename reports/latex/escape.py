@@ -7,7 +7,7 @@ import unicodedata
 from itertools import groupby
 
 from reports.formats import one_line
-from reports.latex.style import ACCENTS, ideograph, width
+from reports.latex.widths import ACCENTS, ideograph, width
 
 # Brackets and stars are braced because `\\` would take them as its argument at the start of a row.
 SPECIAL = {

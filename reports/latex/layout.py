@@ -8,13 +8,13 @@ from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
 from reports.latex.blocks import lines, row_numbers
-from reports.latex.style import MARGIN, SIZES, width
+from reports.latex.widths import MARGIN, SIZES, width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reports.latex.blocks import Block
-    from reports.latex.style import Style
+    from reports.styles import Style
 
 # By size, in points: what is left on each side of a column, and from line to line.
 GAPS, BASELINES = (4.0, 3.0, 2.0), (11.0, 9.5, 8.0)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.latex.style import width
+from reports.latex.widths import width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from reports.latex.blocks import blocks, stacked
 from reports.latex.escape import escape, key
 from reports.latex.layout import layout
 from reports.latex.pages import pages
-from reports.latex.style import STYLES
+from reports.styles import STYLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reports.latex.blocks import Block
     from reports.latex.layout import Layout
     from reports.latex.pages import Page
-    from reports.latex.style import Style
+    from reports.styles import Style
     from reports.tables import Table
 
 HEAD = "% Needs \\input{ablation-preamble.tex} before \\begin{document}; made by `ablate report STUDY --latex DIR`."

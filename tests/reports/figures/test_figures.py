@@ -13,11 +13,12 @@ from matplotlib.text import Text
 
 from reports import ResultsError
 from reports.factors import Factor
-from reports.figures import WIDTHS, figures, save
+from reports.figures import figures, save
 from reports.figures.drawing import brief, fitted, settled, text_width
 from reports.language import speaking
 from reports.plan import Plan
 from reports.report import report_on
+from reports.styles import STYLES
 from reports.tables import Metric
 
 LONG = "coordinate(reduction=8,axes=both,bias=true,activation=hard-swish)"
@@ -126,7 +127,7 @@ def texts(drawing):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("style", WIDTHS)
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("metric", ["accuracy", "mean_average_precision_at_iou_50_to_95"])
 def test_every_text_lies_inside_the_figure_and_covers_no_other_whatever_the_names(reported, curves, style, metric):
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reports.latex import PREAMBLE, documents, escape, render, style_of
-from reports.latex.style import STYLES
+from reports.styles import STYLES
 from reports.tables import Metric
 from reports.tables.studies import studies_table
 

@@ -9,7 +9,7 @@ import pytest
 from reports import ResultsError
 from reports.latex import PREAMBLE, Style, documents, render, style_of
 from reports.latex.blocks import lines
-from reports.latex.style import width
+from reports.latex.widths import width
 from reports.report import Provenance
 
 GOLDEN = Path(__file__).parent / "golden"

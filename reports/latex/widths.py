@@ -1,47 +1,8 @@
-"""Widths of conferences, and of text set in their fonts."""
+"""Widths of text, in the fonts of LaTeX and in the sizes of tables."""
 
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
-
-from reports.errors import ResultsError, unknown
-
-
-@dataclass(frozen=True)
-class Style:
-    """A document that tables are made for.
-
-    Attributes:
-        column: width of a column of text in points; `text` that of the page's, the same where it has one column.
-        begin: its class and geometry, for a document that shows the tables alone.
-    """
-
-    name: str
-    column: float
-    text: float
-    begin: str
-
-    @property
-    def two_columns(self) -> bool:
-        """Whether a wide table must span two columns."""
-        return self.text > self.column
-
-
-def _article(options: str, width: float, gap: float) -> str:
-    more = rf"\setlength{{\columnsep}}{{{gap}pt}}" if gap else ""
-    return (
-        rf"\documentclass[{options}]{{article}}"
-        "\n"
-        rf"\usepackage[letterpaper,textwidth={width}pt,textheight=640pt]{{geometry}}{more}"
-    )
-
-
-STYLES = {
-    "cvpr": Style("cvpr", 237.13, 496.86, _article("10pt,twocolumn", 496.86, 22.6)),
-    "neurips": Style("neurips", 397.48, 397.48, _article("10pt", 397.48, 0)),
-    "ieee": Style("ieee", 252.0, 516.0, _article("10pt,twocolumn", 516.0, 12.0)),
-}
 
 # (command, points of a figure in Computer Modern at that size, over those at 10 pt); small sizes run wide.
 SIZES = ((r"\small", 0.93), (r"\footnotesize", 0.86), (r"\scriptsize", 0.80))
@@ -66,17 +27,6 @@ _WIDTHS = (
 )
 KNOWN = frozenset("–†✓✗★Δ↑↓°²³µ…‘’“”«»¡¿§¶©®™£¥¬¹½¼¾€ßøØæÆœŒłŁıαβγδεζηθκλμνξπρσφχψωΣΩ∞√→←÷·‡")
 _WIDTH_OF = {character: width for characters, width in _WIDTHS for character in characters}
-
-
-def style_of(name: str) -> Style:
-    """Return a style by its name.
-
-    Raises:
-        ResultsError: if there is none of that name.
-    """
-    if name not in STYLES:
-        raise ResultsError(unknown("style", name, STYLES))
-    return STYLES[name]
 
 
 def width(text: str) -> float:
