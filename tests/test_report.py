@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 import ablate
+from ablate import reporting
 from ablate.cli import main
+from ablate.errors import StoreError
 from ablate.place import Place
 from ablate.train import Progress
 
@@ -236,3 +238,19 @@ def test_a_locked_store_is_a_sentence(folder):
     assert "cannot be reached: " in result.output
     assert "database is locked" in result.output
     assert not (folder / "runs" / "first" / "report").exists()
+
+
+def test_a_disk_that_takes_no_more_leaves_the_old_file_and_no_half_of_the_new_one(tmp_path):
+    resource = pytest.importorskip("resource", reason="Windows has no such limits")
+    path = tmp_path / "page.html"
+    path.write_text("old", encoding="utf-8")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(StoreError, match=r"page.html cannot be written: File too large"):
+            reporting.write(path, "new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert path.read_text(encoding="utf-8") == "old"
+    assert files(tmp_path) == ["page.html"]

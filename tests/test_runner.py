@@ -515,7 +515,7 @@ def test_a_factorial_has_a_second_table_of_its_slots(study, runs, tmp_path):
     assert len(result.frame) == 18
     effects = next(table for table in result.tables if table.key == "effects")
     assert effects.frame.set_index(["slot", "choice"]).loc[("attention", "eca"), "delta"] == pytest.approx(0.2)
-    assert {"comparison.tex", "effects.tex", "effects.csv"} <= set(reporting.files(result))
+    assert {"ablation-preamble.tex", "comparison.tex", "effects.tex", "effects.csv"} <= set(reporting.files(result))
 
 
 @pytest.mark.slow

@@ -149,6 +149,17 @@ def test_studies_share_settings_whatever_they_are_called(varied, analysis, runs)
     assert column(table, "setting") == ["reference", "attention=se"]
 
 
+def test_a_setting_that_differs_elsewhere_too_is_not_shared(varied, analysis, runs):
+    one_slot = {"none": 0.9, "se": 0.92}
+    other = analysis(
+        runs(scores(one_slot), study="small"), study="small",
+        choices={label: {"attention": label} for label in one_slot},
+    )  # fmt: skip
+    order = {label: MEANS[label] for label in ("reference", "both", "attention=se")}
+
+    assert column(studies_table(varied(order), other), "setting") == ["reference", "attention=se"]
+
+
 def test_studies_without_a_common_setting_or_metric_are_refused(varied, analysis, runs, five_blocks):
     other = analysis(runs(five_blocks, study="small"), study="small", choices={})
     loss = varied(study="loss", metric=Metric("accuracy", higher_is_better=False))
