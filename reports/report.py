@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reports.analysis import Analysis, analyse
-from reports.effects import Effects, slot_effects
+from reports.slot_effects import slot_effects
 from reports.tables import all_tables
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from reports.effects import Effects
     from reports.factors import Factor
     from reports.plan import Plan
     from reports.tables import Table

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from reports.effects import slot_effects
 from reports.factors import Factor
+from reports.slot_effects import slot_effects
 from truth.comparisons import share
 from truth.simulation import SIGMA, Crowd, Figure, mean, root
 

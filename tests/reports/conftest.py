@@ -81,8 +81,8 @@ def five_blocks():
 @pytest.fixture(scope="session")
 def slots_table():
     """Return a function that tabulates slots; `worth` says what a setting scores beyond noise, `edit` changes the runs."""
-    from reports.effects import slot_effects
     from reports.factors import Factor, grid
+    from reports.slot_effects import slot_effects
     from reports.tables import Metric, effects_table
 
     known = {

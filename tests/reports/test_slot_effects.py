@@ -12,8 +12,8 @@ from scipy import stats
 from statsmodels.stats.anova import anova_lm
 
 from reports import ResultsError
-from reports.effects import slot_effects
 from reports.factors import Factor, complete, grid
+from reports.slot_effects import slot_effects
 
 A = Factor("a", ("x", "y"), "x")
 B = Factor("b", ("1", "3", "5"), "1", numbers=(1.0, 2.0, 4.0))
